@@ -41,7 +41,9 @@ pub(crate) enum EntryKind {
     Dir,
     /// A regular file.
     File,
-    /// Anything else, such as a link, a device or a pipe; never opened or copied.
+    /// A symbolic link; never followed, copied as it is.
+    Link,
+    /// Anything else, such as a device or a pipe; never opened or copied.
     Other,
 }
 
@@ -88,10 +90,45 @@ impl ConfinedDir {
         Ok(File::from(rustix::fs::openat(&self.0, check_name(&name)?, flags, FILE_MODE)?))
     }
 
+    /// Makes a symbolic link. Fails with [`io::ErrorKind::AlreadyExists`] if anything has this name.
+    pub(crate) fn make_link(&self, name: &str, target: &Path) -> io::Result<()> {
+        Ok(rustix::fs::symlinkat(target, &self.0, check_name(&name)?)?)
+    }
+
+    /// Returns the kind of an entry; `None` if there is none of this name.
+    pub(crate) fn entry_kind(&self, name: &str) -> io::Result<Option<EntryKind>> {
+        let stat = rustix::fs::statat(&self.0, check_name(&name)?, AtFlags::SYMLINK_NOFOLLOW);
+        Ok(none_if_absent(stat)?.map(|stat| build_entry(OsString::new(), &stat).kind))
+    }
+
+    /// Returns the names of the symbolic links in the directory, sorted.
+    pub(crate) fn links(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            // Some file systems do not say of what kind an entry is.
+            let may_be_link = matches!(entry.file_type(), FileType::Symlink | FileType::Unknown);
+            if may_be_link && name != "." && name != ".." {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Opens a file for reading and writing, and creates it if it does not exist.
     pub(crate) fn open_or_create(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(rustix::fs::openat(&self.0, check_name(&name)?, flags, FILE_MODE)?))
+    }
+
+    /// Opens a regular file so that it can be locked: NFS locks only files that are open for writing. Returns `None` if
+    /// there is none, or if the name belongs to something else.
+    pub(crate) fn open_for_locking(&self, name: impl AsRef<OsStr>) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.0, check_name(&name)?, flags, Mode::empty());
+        Ok(none_if_absent(opened)?.map(File::from))
     }
 
     /// Whether the directory was last modified longer ago than `age`.
@@ -137,6 +174,15 @@ impl ConfinedDir {
             Err(Errno::INVAL | Errno::NOSYS) => self.rename_without_flags(name, to, to_name),
             result => Ok(result?),
         }
+    }
+
+    /// Renames an entry whose name may be any, within the directory. Fails with [`io::ErrorKind::AlreadyExists`] if the new
+    /// name is taken.
+    pub(crate) fn rename_os(&self, name: &OsStr, to_name: &str) -> io::Result<()> {
+        if self.entry_kind(to_name)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(rustix::fs::renameat(&self.0, check_name(&name)?, &self.0, to_name)?)
     }
 
     /// Renames an entry without replacing another one, on file systems without `RENAME_NOREPLACE`. A file gets a second
@@ -187,7 +233,7 @@ impl ConfinedDir {
         for entry in dir.entries()? {
             match entry.kind {
                 EntryKind::Dir => dir.remove_tree_at(&entry.name, depth + 1)?,
-                EntryKind::File | EntryKind::Other => {
+                EntryKind::File | EntryKind::Link | EntryKind::Other => {
                     let removed = rustix::fs::unlinkat(&dir.0, &entry.name, AtFlags::empty());
                     none_if_absent(removed)?;
                 }
@@ -196,7 +242,7 @@ impl ConfinedDir {
         none_if_absent(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)).map(drop)
     }
 
-    /// Copies all subdirectories and regular files into another directory. Other entries are left out.
+    /// Copies all subdirectories, regular files and links into another directory. Other entries are left out.
     pub(crate) fn copy_into(&self, to: &Self) -> io::Result<()> {
         self.copy_into_at(to, 0)
     }
@@ -214,6 +260,10 @@ impl ConfinedDir {
                     if let Some((mut from, _)) = self.open_file(&entry.name)? {
                         io::copy(&mut from, &mut to.create_file(&entry.name)?)?;
                     }
+                }
+                EntryKind::Link => {
+                    let target = rustix::fs::readlinkat(&self.0, &entry.name, Vec::new())?;
+                    rustix::fs::symlinkat(&target, &to.0, &entry.name)?;
                 }
                 EntryKind::Other => {}
             }
@@ -243,7 +293,7 @@ impl ConfinedDir {
                         dir.walk_at(&format!("{parent}{name}/"), visit, depth + 1)?;
                     }
                 }
-                EntryKind::Other => {}
+                EntryKind::Link | EntryKind::Other => {}
             }
         }
         Ok(())
@@ -280,6 +330,7 @@ fn build_entry(name: OsString, stat: &Stat) -> DirEntry {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => EntryKind::Dir,
         FileType::RegularFile => EntryKind::File,
+        FileType::Symlink => EntryKind::Link,
         _ => EntryKind::Other,
     };
     DirEntry { name, kind, size: u64::try_from(stat.st_size).unwrap_or_default() }

@@ -10,6 +10,7 @@ mod clock_skew;
 mod confined_dir;
 pub mod entropy;
 mod join_cache;
+mod leftovers;
 mod outage;
 mod pending_joins;
 pub mod postgres;

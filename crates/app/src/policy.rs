@@ -81,8 +81,9 @@ pub struct RecordingRules {
     pub protection_enabled: bool,
     /// `PROTECTED_RECORDINGS_TOKEN_TIMEOUT`, in ms.
     pub token_lifetime_ms: i64,
-    /// `RECORDING_TRASH_DAYS`, in ms: how long a deleted recording can be restored; 0: not at all.
-    pub trash_ms: i64,
+    /// `RECORDING_TRASH_DAYS`, in ms, if it is set: how long a deleted recording can be restored; 0:
+    /// not at all.
+    pub trash_ms: Option<i64>,
     /// Which recordings are deleted when they are old; `None` if `RECORDING_RETENTION_DAYS` is 0.
     pub retention: Option<Retention>,
     /// `RECORDING_FORGET_DAYS`, in ms: how long the row of a deleted recording is kept; `None`: for ever.

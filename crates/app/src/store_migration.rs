@@ -9,6 +9,7 @@ mod counts;
 mod recordings;
 mod sessions;
 mod state;
+mod upkeep;
 
 pub use copier::{ProgressCallback, Stores};
 pub use counts::{MigratedKind, MigrationCounts};
@@ -23,7 +24,7 @@ pub struct MigrationPlan {
     pub dry_run: bool,
     /// Copy tenants, servers, meetings and sessions.
     pub state: bool,
-    /// Copy recordings and callbacks, if both stores keep them.
+    /// Copy recordings, callbacks and what is not finished of them, if both stores keep them.
     pub recordings: bool,
 }
 
@@ -51,6 +52,10 @@ pub async fn migrate_stores(
     if let Some((from, to)) = recordings.filter(|_| plan.recordings) {
         counts.push(copier.copy_recordings(from, to).await?);
         counts.push(copier.copy_callbacks(from, to).await?);
+        counts.push(copier.copy_trash(from, to).await?);
+        counts.push(copier.copy_file_moves(from, to).await?);
+        counts.push(copier.copy_archives(from, to).await?);
+        counts.push(copier.copy_messages(from, to).await?);
     }
     Ok(counts)
 }

@@ -2,6 +2,10 @@
 //! Scripts of many releases write the file and bbb-web rewrites it, so the order of elements,
 //! padding and missing elements have no meaning.
 
+mod encoding;
+mod numbers;
+
+use self::numbers::parse_number;
 use crate::xml::{XmlStep, walk};
 
 /// Maximum size of a file, in bytes. Real files have a few thousand.
@@ -106,7 +110,7 @@ impl Metadata {
         if bytes.len() > MAX_BYTES {
             return Err(MetadataError("is too long"));
         }
-        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+        let text = encoding::decode(bytes);
         let mut parser = MetadataParser::default();
         walk(&text, |step| parser.handle_step(step)).map_err(MetadataError)?;
         if parser.has_too_many {
@@ -239,11 +243,6 @@ impl<'a> MetadataParser<'a> {
         self.has_too_many |=
             metadata.meta.len() > MAX_ELEMENTS || metadata.breakout_rooms.len() > MAX_ELEMENTS;
     }
-}
-
-/// Parses a non-negative number.
-fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
-    text.trim().parse::<u64>().ok().and_then(|number| T::try_from(number).ok())
 }
 
 fn parse_bool(text: &str) -> Option<bool> {

@@ -2,7 +2,7 @@
 //! module and the parsing of store addresses use the crate `adapters`.
 
 mod playback;
-mod recordings;
+pub mod recordings;
 pub mod stores;
 
 use std::io::{self, Write as _};
@@ -85,7 +85,7 @@ pub struct WiredApp {
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
     /// The recording store; `None` with DB_DISABLED.
-    pub recordings: Option<Arc<dyn ports::Recordings>>,
+    pub recordings: Option<Arc<dyn ports::RecordingStore>>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
@@ -117,7 +117,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb =
         HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
-    let app = App {
+    let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
         sealer: Arc::new(build_sealer(config, &policy)),
@@ -141,6 +141,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
+    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
     let importer = recordings::build_importer(config, &app);
     let uploads = recordings::build_uploads(config);
@@ -320,7 +321,7 @@ fn build_recording_rules(config: &Config) -> RecordingRules {
         filter_required: config.get_recordings_api_filtered,
         protection_enabled: config.protected_recordings_enabled,
         token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
-        trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
+        trash_ms: config.recording_trash_days.map(|days| minutes(days.0) * 24 * 60),
         retention: recordings::build_retention(config),
         forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
     }

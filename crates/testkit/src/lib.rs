@@ -1,5 +1,6 @@
 //! For tests and measurements only: contract suites, simulator, conformance runner, load driver.
 
+pub mod archives;
 mod calls;
 pub mod chaos;
 pub mod clock;

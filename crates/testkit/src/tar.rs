@@ -35,6 +35,20 @@ impl TarBuilder {
         self.entry(path, b'0', "", content.len() as u64, content)
     }
 
+    /// Adds a regular file whose path, of at most 100 bytes, need not be UTF-8.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "writing into memory does not fail")]
+    pub fn raw_file(mut self, path: &[u8], content: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path);
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(MODE);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        self.builder.append(&header, content).expect("written into memory");
+        self
+    }
+
     /// Adds a directory.
     #[must_use]
     pub fn dir(self, path: &str) -> Self {
@@ -74,6 +88,13 @@ impl TarBuilder {
     fn append(&mut self, name: &str, kind: u8, target: &str, size: u64, content: &[u8]) {
         let mut header = Header::new_gnu();
         // `set_path` and `set_link_name` refuse absolute paths and `..`.
+        let target = if target.len() > MAX_NAME_BYTES {
+            let long_target = [target.as_bytes(), &[0]].concat();
+            self.append("././@LongLink", b'K', "", long_target.len() as u64, &long_target);
+            &target[..target.floor_char_boundary(MAX_NAME_BYTES)]
+        } else {
+            target
+        };
         let fields = header.as_old_mut();
         fields.name[..name.len()].copy_from_slice(name.as_bytes());
         fields.linkname[..target.len()].copy_from_slice(target.as_bytes());

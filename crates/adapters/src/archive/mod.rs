@@ -1,10 +1,14 @@
 //! Unpacks archives of recordings inside this process.
 //!
 //! An archive comes from outside and may be hostile. Only regular files and directories are unpacked, below a
-//! directory that is held open, and each component of a path must be a plain name. An error in one format (a link, a
-//! device, a path that occurs twice) makes that format unusable; an entry that belongs to no format, or an error in the
-//! archive itself, makes the whole archive unusable. Memory use does not grow with the archive.
+//! directory that is held open, and each component of a path must be a plain name. Links within one format are
+//! replaced by copies. An error in one format (a link out of it, a device, a path that occurs twice) makes that format
+//! unusable; an entry that belongs to no format, or an error in the archive itself, makes the whole archive unusable.
+//! Memory use does not grow with the archive.
 
+mod decompress;
+mod links;
+mod paths;
 mod tar;
 mod unpack;
 
@@ -19,7 +23,8 @@ pub(crate) struct ArchiveLimits {
     pub(crate) max_entries: u64,
     /// Sum of the sizes of all entries, in bytes.
     pub(crate) max_bytes: u64,
-    /// Uncompressed size divided by compressed size, for compressed archives.
+    /// Uncompressed size divided by compressed size, for compressed archives; and the size of what links copy divided by
+    /// the size of the archive.
     pub(crate) max_ratio: u64,
 }
 

@@ -16,6 +16,8 @@ const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 pub(super) enum TarEntryKind {
     File,
     Dir,
+    HardLink,
+    SymbolicLink,
     /// An entry that is never unpacked, with a description such as "a hard link".
     Unsupported(&'static str),
 }
@@ -24,8 +26,12 @@ pub(super) enum TarEntryKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TarEntry {
     pub(super) path: String,
+    /// Whether the path is not UTF-8; then `path` has replacement characters.
+    pub(super) has_odd_name: bool,
     pub(super) kind: TarEntryKind,
     pub(super) size: u64,
+    /// Where a link leads; empty for other entries.
+    pub(super) link_target: String,
 }
 
 /// A reader of tar archives.
@@ -41,6 +47,7 @@ pub(super) struct TarReader<R> {
 #[derive(Default)]
 struct TarExtension {
     path: Option<Vec<u8>>,
+    link_target: Option<Vec<u8>>,
     size: Option<u64>,
     sparse: bool,
 }
@@ -59,8 +66,12 @@ impl<R: Read> TarReader<R> {
             let size = parse_number(&header[124..136])
                 .ok_or_else(|| invalid_archive("the size of an entry is not a number"))?;
             match header[156] {
-                // Long names of links and global headers: neither matters, since links are never unpacked.
-                b'K' | b'g' => self.begin_entry(size)?,
+                // Global headers do not matter.
+                b'g' => self.begin_entry(size)?,
+                b'K' => {
+                    let target = self.read_extension(size)?;
+                    extension.link_target = Some(trim_at_nul(&target).to_vec());
+                }
                 b'L' => extension.path = Some(trim_at_nul(&self.read_extension(size)?).to_vec()),
                 b'x' => parse_pax(&self.read_extension(size)?, &mut extension)?,
                 kind => {
@@ -94,21 +105,25 @@ impl<R: Read> TarReader<R> {
     ) -> Result<TarEntry, ArchiveError> {
         self.begin_entry(size)?;
         let path = extension.path.unwrap_or_else(|| header_path(header));
-        let path = String::from_utf8(path).map_err(|_| invalid_archive("a path is not UTF-8"))?;
+        let has_odd_name = std::str::from_utf8(&path).is_err();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        let link_target =
+            extension.link_target.unwrap_or_else(|| trim_at_nul(&header[157..257]).to_vec());
+        let link_target = String::from_utf8_lossy(&link_target).into_owned();
         let kind = match kind {
             _ if extension.sparse => TarEntryKind::Unsupported("a sparse file"),
             // Old archives mark a directory by a slash at the end of a file's name.
             0 | b'0' | b'7' if path.ends_with('/') => TarEntryKind::Dir,
             0 | b'0' | b'7' => TarEntryKind::File,
             b'5' => TarEntryKind::Dir,
-            b'1' => TarEntryKind::Unsupported("a hard link"),
-            b'2' => TarEntryKind::Unsupported("a symbolic link"),
+            b'1' => TarEntryKind::HardLink,
+            b'2' => TarEntryKind::SymbolicLink,
             b'3' | b'4' => TarEntryKind::Unsupported("a device"),
             b'6' => TarEntryKind::Unsupported("a pipe"),
             b'S' => TarEntryKind::Unsupported("a sparse file"),
             _ => TarEntryKind::Unsupported("an entry of unknown type"),
         };
-        Ok(TarEntry { path, kind, size })
+        Ok(TarEntry { path, has_odd_name, kind, size, link_target })
     }
 
     /// Reads the next header. Returns `None` at the end of the archive.
@@ -219,6 +234,7 @@ fn parse_pax(mut bytes: &[u8], extension: &mut TarExtension) -> Result<(), Archi
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => extension.path = Some(value.to_vec()),
+            b"linkpath" => extension.link_target = Some(value.to_vec()),
             b"size" => {
                 let text = std::str::from_utf8(value).ok();
                 extension.size = Some(text.and_then(|text| text.parse().ok()).ok_or_else(damaged)?);

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, Write as _};
+use std::io::{self, Read, Write as _};
 
 use app::ports::RecordingFormatId;
-use domain::recording::{FilePath, FormatName, RecordId};
-use flate2::read::MultiGzDecoder;
+use domain::recording::FilePath;
 
+use super::links::{LinkCopier, SymbolicLinks};
+use super::paths::{self, PathPlace};
 use super::tar::{TarEntry, TarEntryKind, TarReader};
-use super::{ArchiveError, ArchiveLimits, invalid_archive};
+use super::{ArchiveError, ArchiveLimits, decompress, invalid_archive};
 use crate::confined_dir::ConfinedDir;
 
 /// Size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Nesting depth of directories within a format. Real recordings have four levels.
 const MAX_DEPTH: usize = 24;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Maximum number of files of one format that are named as left out.
+const MAX_LEFT_OUT: usize = 5;
 
 /// A format that was found in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,72 +26,49 @@ pub(crate) struct ExtractedFormat {
     pub(crate) format_id: RecordingFormatId,
     /// Why the format cannot be used, if it cannot.
     pub(crate) fault: Option<String>,
+    /// Files that were left out, and why.
+    pub(crate) left_out: Vec<String>,
 }
 
-/// Unpacks a whole archive into the empty directory `target`. Archives compressed with gzip are recognized by their
-/// content.
+/// What is known of a format while the archive is unpacked.
+#[derive(Debug, Default)]
+struct FormatState {
+    fault: Option<String>,
+    left_out: Vec<String>,
+    links: SymbolicLinks,
+}
+
+/// Unpacks a whole archive into the empty directory `target`. Compressed archives are recognized by their content.
 pub(crate) fn unpack(
-    mut file: File,
+    file: File,
     target: &ConfinedDir,
     limits: &ArchiveLimits,
 ) -> Result<Vec<ExtractedFormat>, ArchiveError> {
-    let size = file.metadata()?.len();
-    let mut magic = [0; 2];
-    let is_gzip = size > 2 && {
-        file.read_exact(&mut magic)?;
-        magic == GZIP_MAGIC
+    let max_copied_bytes = decompress::max_expanded_bytes(file.metadata()?.len(), limits);
+    let source = decompress::open(file, limits)?;
+    let unpacker = ArchiveUnpacker {
+        target,
+        limits,
+        formats: BTreeMap::new(),
+        last_dir: None,
+        buffer: vec![0; BUFFER_BYTES],
+        links: LinkCopier::new(max_copied_bytes, limits, MAX_DEPTH),
     };
-    file.rewind()?;
-    if is_gzip {
-        let max_bytes = size.saturating_mul(limits.max_ratio).saturating_add(1 << 20);
-        let source = BufReader::with_capacity(BUFFER_BYTES, file);
-        let decoded =
-            BoundedReader { source: MultiGzDecoder::new(source), remaining_bytes: max_bytes };
-        return ArchiveUnpacker::new(target, limits).unpack_all(TarReader::new(decoded));
-    }
-    ArchiveUnpacker::new(target, limits)
-        .unpack_all(TarReader::new(BufReader::with_capacity(BUFFER_BYTES, file)))
-}
-
-/// A reader that fails once more than the given number of bytes was read.
-struct BoundedReader<R> {
-    source: R,
-    remaining_bytes: u64,
-}
-
-impl<R: Read> Read for BoundedReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        let ratio_error =
-            || io::Error::new(io::ErrorKind::InvalidData, "the compression ratio is too high");
-        let used = u64::try_from(count).unwrap_or(u64::MAX);
-        self.remaining_bytes = self.remaining_bytes.checked_sub(used).ok_or_else(ratio_error)?;
-        Ok(count)
-    }
+    unpacker.unpack_all(TarReader::new(source))
 }
 
 /// The state of unpacking one archive.
 struct ArchiveUnpacker<'a> {
     target: &'a ConfinedDir,
     limits: &'a ArchiveLimits,
-    /// Formats found so far, with the reason why each cannot be used, if there is one.
-    formats: BTreeMap<RecordingFormatId, Option<String>>,
+    formats: BTreeMap<RecordingFormatId, FormatState>,
     /// The directory of the last file, with its path. The next file is usually in the same directory.
     last_dir: Option<(String, ConfinedDir)>,
     buffer: Vec<u8>,
+    links: LinkCopier,
 }
 
-impl<'a> ArchiveUnpacker<'a> {
-    fn new(target: &'a ConfinedDir, limits: &'a ArchiveLimits) -> Self {
-        Self {
-            target,
-            limits,
-            formats: BTreeMap::new(),
-            last_dir: None,
-            buffer: vec![0; BUFFER_BYTES],
-        }
-    }
-
+impl ArchiveUnpacker<'_> {
     fn unpack_all<R: Read>(
         mut self,
         mut archive: TarReader<R>,
@@ -112,8 +91,14 @@ impl<'a> ArchiveUnpacker<'a> {
             }
             self.unpack_entry(&entry, &mut archive)?;
         }
+        self.copy_symbolic_links()?;
         let formats = self.formats.into_iter();
-        Ok(formats.map(|(format_id, fault)| ExtractedFormat { format_id, fault }).collect())
+        let extracted = |(format_id, state): (RecordingFormatId, FormatState)| ExtractedFormat {
+            format_id,
+            fault: state.fault,
+            left_out: state.left_out,
+        };
+        Ok(formats.map(extracted).collect())
     }
 
     fn unpack_entry<R: Read>(
@@ -121,41 +106,87 @@ impl<'a> ArchiveUnpacker<'a> {
         entry: &TarEntry,
         archive: &mut TarReader<R>,
     ) -> Result<(), ArchiveError> {
-        let path = escape_path(&entry.path);
-        let parts = split_path(&entry.path)
-            .ok_or_else(|| invalid_archive(format!("{path}: not a valid path")))?;
-        let [format, record_id, path_in_format @ ..] = &parts[..] else {
+        let path = paths::escape_path(&entry.path);
+        let place = paths::locate(&entry.path)
+            .map_err(|reason| invalid_archive(format!("{path}: {reason}")))?;
+        let (format_id, parts) = match place {
+            PathPlace::Format(format_id, parts) => (format_id, parts),
             // Entries for `./` and `presentation/` are allowed.
-            return match entry.kind {
-                TarEntryKind::Dir => Ok(()),
-                _ => Err(invalid_archive(format!("{path}: belongs to no recording"))),
-            };
+            PathPlace::Above if entry.kind == TarEntryKind::Dir => return Ok(()),
+            PathPlace::Above => {
+                return Err(invalid_archive(format!("{path}: belongs to no recording")));
+            }
         };
-        if path_in_format.is_empty() && entry.kind != TarEntryKind::Dir {
+        if parts.is_empty() && entry.kind != TarEntryKind::Dir {
             return Err(invalid_archive(format!("{path}: belongs to no recording")));
         }
-        let names = FormatName::parse(format).zip(RecordId::parse(record_id));
-        let (format, record_id) = names.ok_or_else(|| {
-            invalid_archive(format!("{path}: does not begin with a format and a record id"))
-        })?;
-        let format_id = RecordingFormatId { format, record_id };
-        if self.formats.entry(format_id.clone()).or_default().is_some() {
+        if self.formats.entry(format_id.clone()).or_default().fault.is_some() {
             return Ok(());
         }
+        let fault = self.unpack_into_format(entry, &format_id, &parts, archive)?;
+        let state = self.formats.entry(format_id).or_default();
+        match fault {
+            Some(EntryProblem::Fault(fault)) => state.fault = Some(format!("{path} {fault}")),
+            Some(EntryProblem::LeftOut(reason)) => state.leave_out(format!("{path} {reason}")),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Unpacks an entry of a format. Returns what is wrong with the entry, if anything is.
+    fn unpack_into_format<R: Read>(
+        &mut self,
+        entry: &TarEntry,
+        format_id: &RecordingFormatId,
+        parts: &[&str],
+        archive: &mut TarReader<R>,
+    ) -> Result<Option<EntryProblem>, ArchiveError> {
+        if let TarEntryKind::Unsupported(description) = entry.kind {
+            return Ok(Some(EntryProblem::Fault(format!("is {description}"))));
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        if parts.len() > MAX_DEPTH {
+            return Ok(Some(EntryProblem::Fault("is nested too deeply".to_owned())));
+        }
+        // Nobody can ask for such a file, and BBB writes none.
+        if entry.has_odd_name || FilePath::parse(&parts.join("/")).is_none() {
+            return Ok(Some(EntryProblem::LeftOut("has a name that is not allowed".to_owned())));
+        }
+        let full_path =
+            [&[format_id.format.as_str(), format_id.record_id.as_str()], parts].concat();
         let fault = match entry.kind {
-            TarEntryKind::Unsupported(description) => Some(format!("is {description}")),
-            TarEntryKind::Dir if path_in_format.is_empty() => None,
-            _ if path_in_format.len() > MAX_DEPTH => Some("is nested too deeply".to_owned()),
-            _ if FilePath::parse(&path_in_format.join("/")).is_none() => {
-                Some("is not a valid path".to_owned())
-            }
             TarEntryKind::Dir => {
-                self.make_dir(&parts).map(drop).err().map(describe_path_error).transpose()?
+                self.make_dir(&full_path).map(drop).err().map(describe_path_error).transpose()?
             }
-            TarEntryKind::File => self.write_file(&parts, archive)?,
+            TarEntryKind::File => self.write_file(&full_path, archive)?,
+            TarEntryKind::HardLink => {
+                let dir = open_format_dir(self.target, format_id)?;
+                self.links.copy_hard_link(&dir, format_id, parts, &entry.link_target)?
+            }
+            TarEntryKind::SymbolicLink => {
+                let state = self.formats.entry(format_id.clone()).or_default();
+                let is_new = state.links.add(parts, &entry.link_target);
+                (!is_new).then(|| "occurs twice, or is one of too many links".to_owned())
+            }
+            TarEntryKind::Unsupported(_) => None,
         };
-        if let Some(fault) = fault {
-            self.formats.insert(format_id, Some(format!("{path} {fault}")));
+        Ok(fault.map(EntryProblem::Fault))
+    }
+
+    /// Copies what symbolic links lead to, once the whole archive is unpacked.
+    fn copy_symbolic_links(&mut self) -> Result<(), ArchiveError> {
+        for (format_id, state) in &mut self.formats {
+            if state.fault.is_some() {
+                continue;
+            }
+            let dir = open_format_dir(self.target, format_id)?;
+            let problems = self.links.copy_symbolic_links(&dir, format_id, &state.links)?;
+            state.fault = problems.fault;
+            for reason in problems.left_out {
+                state.leave_out(reason);
+            }
         }
         Ok(())
     }
@@ -195,29 +226,36 @@ impl<'a> ArchiveUnpacker<'a> {
     }
 }
 
+/// What is wrong with an entry.
+enum EntryProblem {
+    /// Its format cannot be used.
+    Fault(String),
+    /// The format is used without it.
+    LeftOut(String),
+}
+
+impl FormatState {
+    fn leave_out(&mut self, reason: String) {
+        if self.left_out.len() < MAX_LEFT_OUT {
+            self.left_out.push(reason);
+        } else if self.left_out.len() == MAX_LEFT_OUT {
+            self.left_out.push("and more".to_owned());
+        }
+    }
+}
+
+/// Opens the directory of a format below the target, and creates it if it is missing.
+fn open_format_dir(target: &ConfinedDir, format_id: &RecordingFormatId) -> io::Result<ConfinedDir> {
+    target.make_dir(format_id.format.as_str())?.make_dir(format_id.record_id.as_str())
+}
+
 /// Describes an error that the path in the archive caused. Other errors are returned as errors.
-fn describe_path_error(error: io::Error) -> Result<String, ArchiveError> {
+pub(super) fn describe_path_error(error: io::Error) -> Result<String, ArchiveError> {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Ok("occurs twice".to_owned()),
         io::ErrorKind::NotADirectory => Ok("is both a file and a directory".to_owned()),
         _ => Err(error.into()),
     }
-}
-
-/// Splits a path into its components. Returns `None` if it may lead out of the target directory.
-fn split_path(path: &str) -> Option<Vec<&str>> {
-    if path.is_empty() || path.starts_with('/') || path.contains('\0') {
-        return None;
-    }
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let parts: Vec<&str> = path.split('/').skip_while(|part| *part == ".").collect();
-    (!parts.iter().any(|part| matches!(*part, "" | "." | ".."))).then_some(parts)
-}
-
-/// Returns a path for use in messages: at most 120 characters, with special characters escaped.
-fn escape_path(path: &str) -> String {
-    let short: String = path.chars().take(120).collect();
-    short.escape_debug().to_string()
 }
 
 #[cfg(test)]

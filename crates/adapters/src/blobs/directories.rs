@@ -4,10 +4,13 @@
 //! Each of these directories has a hidden staging area for formats that are being copied or removed, so that a format
 //! appears and disappears in one step. Staging directories that a crash leaves behind are removed a day later.
 //!
-//! A process that moves or removes a format holds a lock on the recording that counts for all processes. Without it, a
-//! process could remove as an old copy what another process has just installed.
+//! Moves and removals of one recording exclude each other within this process. Between processes a claim in the store
+//! does that ([`app::recordings::claimed_blobs`]). Without it, a process could remove as an old copy what another process
+//! has just installed.
 
 mod file_reader;
+mod listing;
+mod places;
 mod staging;
 mod visibility_dirs;
 
@@ -36,7 +39,19 @@ impl DirectoryBlobs {
     /// `RECORDING_TRASH_DIR`. A missing directory is created when the first format is stored there.
     #[must_use]
     pub fn new(published: PathBuf, unpublished: PathBuf, trash: PathBuf) -> Self {
-        Self { dirs: Arc::new(VisibilityDirs { published, unpublished, trash }) }
+        Self::with_link_roots(published, unpublished, trash, Vec::new())
+    }
+
+    /// Creates a store that follows symbolic links to what lies below the directories of `RECORDING_LINK_ROOTS`.
+    #[must_use]
+    pub fn with_link_roots(
+        published: PathBuf,
+        unpublished: PathBuf,
+        trash: PathBuf,
+        link_roots: Vec<PathBuf>,
+    ) -> Self {
+        let dirs = VisibilityDirs::new(published, unpublished, trash, link_roots);
+        Self { dirs: Arc::new(dirs) }
     }
 
     /// Runs `work` on a thread for blocking operations.
@@ -149,6 +164,10 @@ impl Blobs for DirectoryBlobs {
         let (format_id, path) = (format_id.clone(), path.clone());
         self.run_blocking(move |dirs| dirs.write_file(&format_id, visibility, &path, &content))
             .await
+    }
+
+    async fn list_refused_links(&self) -> Result<Vec<String>, BlobError> {
+        self.run_blocking(VisibilityDirs::list_refused_links).await
     }
 
     async fn check_blobs(&self) -> Result<(), BlobError> {

@@ -2,6 +2,7 @@
 
 pub mod directories;
 pub mod s3;
+pub mod transfer;
 
 use app::ports::RecordingFormatId;
 

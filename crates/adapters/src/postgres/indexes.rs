@@ -19,12 +19,11 @@ const MAX_BUILD_TIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Names and definitions. Values of metadata may be longer than an index allows, so their
 /// beginnings are indexed.
-const INDEXES: [(&str, &str); 6] = [
+const INDEXES: [(&str, &str); 5] = [
     ("scalelite_metadata_by_key_and_value", "metadata (key, left(value, 255))"),
     ("scalelite_recordings_by_starttime", "recordings (starttime)"),
     ("scalelite_recordings_by_record_id", "recordings (record_id text_pattern_ops)"),
     ("scalelite_recordings_by_state", "recordings (state)"),
-    ("scalelite_recordings_by_deleted_at", "recordings (deleted_at) WHERE deleted_at IS NOT NULL"),
     ("scalelite_callback_data_by_meeting_id", "callback_data USING hash (meeting_id)"),
 ];
 

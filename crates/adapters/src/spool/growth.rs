@@ -66,9 +66,21 @@ fn duration_ns(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
+/// Endings of the names of archives.
+const EXTENSIONS: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"];
+
+/// Returns the ending by which a file is an archive, in upper or lower case; empty if it is none.
+pub(super) fn extension(name: &str) -> &str {
+    let ending = |extension: &&str| {
+        let start = name.len().checked_sub(extension.len())?;
+        name.get(start..).filter(|ending| ending.eq_ignore_ascii_case(extension))
+    };
+    // The longest one: `.tar.gz` is no archive of the name `a.tar`.
+    let endings = EXTENSIONS.iter().filter_map(ending);
+    endings.max_by_key(|ending| ending.len()).unwrap_or_default()
+}
+
 /// Whether a file is an archive by its name. Files whose name begins with a dot are unfinished transfers.
 pub(super) fn is_archive(name: &str) -> bool {
-    let has_extension =
-        [".tar", ".tar.gz", ".tgz"].iter().any(|extension| name.ends_with(extension));
-    has_extension && !name.starts_with('.') && name.len() <= 255
+    !extension(name).is_empty() && !name.starts_with('.') && name.len() <= 255
 }

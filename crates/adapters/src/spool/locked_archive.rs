@@ -7,7 +7,7 @@ use std::io;
 use app::ports::SpoolError;
 use rustix::fs::Stat;
 
-use super::spool_error;
+use super::{kept, spool_error};
 use crate::confined_dir::ConfinedDir;
 
 /// Prefix of the name of an archive that is about to be removed. The importer's token, `~` and its own name follow.
@@ -47,18 +47,18 @@ impl LockedArchive {
         restore_name(spool, &pending_name, name).map_err(spool_error)
     }
 
-    /// Moves the archive to another directory, unless a newer one has replaced it.
-    pub(super) fn move_if_unchanged(
+    /// Moves the archive to another directory, unless a newer one has replaced it. Returns its name there.
+    pub(super) fn keep_if_unchanged(
         &self,
         spool: &ConfinedDir,
         to: &ConfinedDir,
         name: &str,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<Option<String>, SpoolError> {
         let stat = spool.open_file(name).map_err(spool_error)?.map(|(_, stat)| stat);
         if stat.is_some_and(|stat| file_identity(&stat) == self.identity) {
-            move_file(spool, to, name).map_err(spool_error)?;
+            return move_to_free_name(spool, to, name).map_err(spool_error);
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -99,16 +99,27 @@ fn is_changed_long_ago(stat: &Stat) -> bool {
     now.saturating_sub(stat.st_ctime) >= 60
 }
 
+/// Moves a file to another directory, under a name that no file with other contents has there. Returns that name; `None`
+/// if the file does not exist.
+pub(super) fn move_to_free_name(
+    from: &ConfinedDir,
+    to: &ConfinedDir,
+    name: &str,
+) -> io::Result<Option<String>> {
+    let free_name = kept::find_free_name(from, to, name)?;
+    Ok(move_file(from, name, to, &free_name)?.then_some(free_name))
+}
+
 /// Moves a file to another directory, which may be on another file system. A file of the same name is replaced. Returns
 /// false if the file does not exist.
-pub(super) fn move_file(from: &ConfinedDir, to: &ConfinedDir, name: &str) -> io::Result<bool> {
-    match from.replace(name, to, name) {
+fn move_file(from: &ConfinedDir, name: &str, to: &ConfinedDir, new_name: &str) -> io::Result<bool> {
+    match from.replace(name, to, new_name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
         result => return result.and_then(|()| to.sync()).map(|()| true),
     }
     let Some((mut source, _)) = from.open_file(name)? else { return Ok(false) };
-    let unfinished = format!(".unfinished~{name}");
+    let unfinished = format!(".unfinished~{new_name}");
     let _ = to.unlink(&unfinished);
     let mut target = to.create_file(&unfinished)?;
     let copied = io::copy(&mut source, &mut target).and_then(|_| target.sync_all());
@@ -117,7 +128,7 @@ pub(super) fn move_file(from: &ConfinedDir, to: &ConfinedDir, name: &str) -> io:
         let _ = to.unlink(&unfinished);
         return Err(error);
     }
-    to.replace(&unfinished, to, name)?;
+    to.replace(&unfinished, to, new_name)?;
     to.sync()?;
     from.unlink(name).map(|()| true)
 }

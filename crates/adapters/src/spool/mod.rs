@@ -1,8 +1,10 @@
 //! The directories through which recordings are imported: the spool, where archives arrive; the work directory, where they
-//! are unpacked; and the quarantine, for archives that cannot be imported.
+//! are unpacked; and the quarantine, for archives that are kept because they were not imported.
 
 mod growth;
+mod kept;
 mod locked_archive;
+mod names;
 mod uploads;
 
 use std::ffi::OsStr;
@@ -14,10 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use app::ports::{
-    Entropy as _, RecordingFormatId, Spool, SpoolError, SpoolListing, SpooledArchive,
-    UnpackedFormat,
+    Entropy as _, KeptArchive, KeptPlace, RecordingFormatId, Spool, SpoolError, SpoolListing,
+    SpooledArchive, UnpackedFormat,
 };
 use async_trait::async_trait;
+use domain::Timestamp;
 use rustix::fs::{FlockOperation, Stat, flock};
 
 use self::growth::GrowthTracker;
@@ -26,6 +29,7 @@ pub use self::uploads::UploadDir;
 use crate::archive::{self, ArchiveError, ArchiveLimits, ExtractedFormat};
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::OsEntropy;
+use crate::leftovers;
 
 /// Prefix of the names of work directories. The token of the import follows.
 const WORK_DIR_PREFIX: &str = "import-";
@@ -38,6 +42,10 @@ const LOCK_GRACE: Duration = Duration::from_secs(10);
 const METADATA_FILE: &str = "metadata.xml";
 /// Bytes of a metadata.xml that are read: one more than are allowed, so that a longer file is noticed.
 const MAX_METADATA_BYTES: u64 = 1024 * 1024 + 1;
+/// Maximum number of formats in an archive, of all its recordings together.
+const MAX_FORMATS: usize = 5000;
+/// Maximum size of all metadata files of an archive.
+const MAX_ALL_METADATA_BYTES: usize = 32 << 20;
 
 /// The spool, work and quarantine directories. They are the original's.
 #[derive(Clone, Debug)]
@@ -86,6 +94,7 @@ impl Spool for SpoolDir {
                 return Ok(SpoolListing::default());
             };
             locked_archive::restore_pending_removals(&dir).map_err(spool_error)?;
+            names::rename_unusable(&dir, &state.spool).map_err(spool_error)?;
             let mut growth = state.growth.lock().unwrap_or_else(PoisonError::into_inner);
             growth.scan(&dir).map_err(spool_error)
         })
@@ -134,39 +143,28 @@ impl Spool for SpoolDir {
         .await
     }
 
-    async fn quarantine_archive(
+    async fn keep_archive(
         &self,
         name: &str,
         token: &str,
+        place: KeptPlace,
         reason: &str,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<Option<String>, SpoolError> {
         let (name, token, reason) = (name.to_owned(), token.to_owned(), reason.to_owned());
-        self.run_blocking(move |state| {
-            if let Some(archive) = state.release_archive(&token) {
-                let spool = make_dir(&state.spool).map_err(spool_error)?;
-                let quarantine = make_dir(&state.quarantine).map_err(spool_error)?;
-                archive.move_if_unchanged(&spool, &quarantine, &name)?;
-                write_reason(&quarantine, &name, &reason).map_err(spool_error)?;
-            }
-            state.remove_work_dir(&token)
-        })
-        .await
+        self.run_blocking(move |state| state.keep_archive(&name, &token, place, &reason)).await
     }
 
-    async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
+    async fn list_kept_archives(&self) -> Result<Vec<KeptArchive>, SpoolError> {
+        self.run_blocking(|state| state.list_kept().map_err(spool_error)).await
+    }
+
+    async fn release_kept(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
         let name = name.to_owned();
-        self.run_blocking(move |state| {
-            let quarantine = make_dir(&state.quarantine).map_err(spool_error)?;
-            let spool = make_dir(&state.spool).map_err(spool_error)?;
-            let opened = quarantine.open_file(&name).map_err(spool_error)?;
-            let Some((file, _)) = opened else { return Ok(None) };
-            let size = file.metadata().map_err(spool_error)?.len();
-            let released =
-                locked_archive::move_file(&quarantine, &spool, &name).map_err(spool_error)?;
-            let _ = quarantine.unlink(&reason_file_name(&name));
-            Ok(released.then_some(SpooledArchive { name, size }))
-        })
-        .await
+        self.run_blocking(move |state| state.release_kept(&name).map_err(spool_error)).await
+    }
+
+    async fn remove_set_aside(&self, before: Timestamp) -> Result<Vec<String>, SpoolError> {
+        self.run_blocking(move |state| state.remove_set_aside(before).map_err(spool_error)).await
     }
 
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError> {
@@ -191,8 +189,19 @@ impl SpoolState {
             ArchiveError::Invalid(reason) => SpoolError::InvalidArchive(reason),
             ArchiveError::Io(error) => spool_error(error),
         })?;
+        if formats.len() > MAX_FORMATS {
+            let reason = format!("the archive holds more than {MAX_FORMATS} formats");
+            return Err(SpoolError::InvalidArchive(reason));
+        }
         let root = self.work.join(work_dir_name(token));
-        formats.into_iter().map(|format| read_format(&root, &dir, format)).collect()
+        let unpacked = formats.into_iter().map(|format| read_format(&root, &dir, format));
+        let unpacked = unpacked.collect::<Result<Vec<_>, _>>()?;
+        let sizes = unpacked.iter().flat_map(|format| &format.metadata).map(Vec::len);
+        if sizes.sum::<usize>() > MAX_ALL_METADATA_BYTES {
+            let reason = "the metadata files of the archive are too long together".to_owned();
+            return Err(SpoolError::InvalidArchive(reason));
+        }
+        Ok(unpacked)
     }
 
     fn add_locked_archive(&self, archive: LockedArchive) {
@@ -206,39 +215,59 @@ impl SpoolState {
         Some(archives.swap_remove(index))
     }
 
+    /// Removes a work directory. One that cannot be removed is named in the log, and is tried again by the next scan.
     fn remove_work_dir(&self, token: &str) -> Result<(), SpoolError> {
         let work = make_dir(&self.work).map_err(spool_error)?;
-        work.remove_tree(work_dir_name(token)).map_err(spool_error)
+        let name = work_dir_name(token);
+        if let Err(error) = work.remove_tree(&name) {
+            leftovers::warn_once(&self.work.join(name), &error);
+        }
+        Ok(())
     }
 
     /// Removes work directories that are not locked, since a crash has left them behind, and uploads that their senders
-    /// have not continued for a week. Returns the archive and the token of each work directory.
+    /// have not continued for a week. Returns the archive and the token of each work directory. What cannot be opened or
+    /// removed is named in the log, and stays.
     fn remove_abandoned(&self) -> io::Result<Vec<(String, String)>> {
         let mut abandoned = Vec::new();
         if let Some(spool) = open_dir(&self.spool)? {
-            uploads::remove_abandoned(&spool)?;
+            uploads::remove_abandoned(&spool, &self.spool)?;
         }
         let Some(work) = open_dir(&self.work)? else { return Ok(abandoned) };
         for name in work.names()? {
             let token = name.to_str().and_then(|name| name.strip_prefix(WORK_DIR_PREFIX));
-            let (Some(token), Some(dir)) = (token, work.open_dir(&name)?) else { continue };
-            match dir.open_file(LOCK_FILE)? {
-                Some((lock, _)) => {
-                    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-                        continue;
-                    }
-                    let mut archive = String::new();
-                    lock.take(MAX_NAME_BYTES).read_to_string(&mut archive)?;
-                    abandoned.push((archive, token.to_owned()));
+            let Some(token) = token else { continue };
+            let removed = match find_abandoned(&work, &name) {
+                Ok(Some(archive)) => {
+                    abandoned.extend(archive.map(|archive| (archive, token.to_owned())));
+                    work.remove_tree(&name)
                 }
-                // A work directory that is just being created has no lock file yet.
-                None if !dir.is_older_than(LOCK_GRACE)? => continue,
-                None => {}
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                leftovers::warn_once(&self.work.join(&name), &error);
             }
-            work.remove_tree(&name)?;
         }
         Ok(abandoned)
     }
+}
+
+/// Finds out whether a crash has left a work directory behind; returns the name of its archive then, as far as it is
+/// known.
+#[expect(clippy::option_option, reason = "an abandoned directory may have no lock file")]
+fn find_abandoned(work: &ConfinedDir, name: &OsStr) -> io::Result<Option<Option<String>>> {
+    let Some(dir) = work.open_dir(name)? else { return Ok(None) };
+    let Some(lock) = dir.open_for_locking(LOCK_FILE)? else {
+        // A work directory that is just being created has no lock file yet.
+        return Ok(dir.is_older_than(LOCK_GRACE)?.then_some(None));
+    };
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(None);
+    }
+    let mut archive = String::new();
+    lock.take(MAX_NAME_BYTES).read_to_string(&mut archive)?;
+    Ok(Some(Some(archive)))
 }
 
 /// Describes an unpacked format and reads its metadata.
@@ -247,13 +276,13 @@ fn read_format(
     dir: &ConfinedDir,
     format: ExtractedFormat,
 ) -> Result<UnpackedFormat, SpoolError> {
-    let ExtractedFormat { format_id, fault } = format;
+    let ExtractedFormat { format_id, fault, left_out } = format;
     let path = root.join(format_id.format.as_str()).join(format_id.record_id.as_str());
     let metadata = match fault {
         Some(fault) => Err(fault),
         None => read_metadata(dir, &format_id).map_err(spool_error)?,
     };
-    Ok(UnpackedFormat { format_id, dir: path, metadata })
+    Ok(UnpackedFormat { format_id, dir: path, metadata, left_out })
 }
 
 /// Reads the metadata of an unpacked format. The inner error says why there is none.
@@ -274,10 +303,15 @@ fn read_metadata(
 
 /// Copies a file into the spool, unless it is already a file of the spool.
 fn copy_into_spool(file: &Path, spool: &ConfinedDir) -> Result<SpooledArchive, SpoolError> {
-    let name = file.file_name().and_then(OsStr::to_str).filter(|name| growth::is_archive(name));
-    let name_error =
-        || SpoolError::InvalidArchive("the name does not end in .tar, .tar.gz or .tgz".to_owned());
+    let name = file.file_name().map(names::usable_name);
+    let name = name.filter(|name| growth::is_archive(name));
+    let name_error = || {
+        SpoolError::InvalidArchive(
+            "the name does not end in .tar, .tar.gz, .tgz or .tar.zst".to_owned(),
+        )
+    };
     let name = name.ok_or_else(name_error)?;
+    let name = name.as_str();
     let unreadable = |error: io::Error| SpoolError::InvalidArchive(error.to_string());
     let mut source = File::open(file).map_err(unreadable)?;
     let metadata = source.metadata().map_err(unreadable)?;
@@ -301,19 +335,6 @@ fn copy_into_spool(file: &Path, spool: &ConfinedDir) -> Result<SpooledArchive, S
             Err(spool_error(error))
         }
     }
-}
-
-fn write_reason(dir: &ConfinedDir, name: &str, reason: &str) -> io::Result<()> {
-    let name = reason_file_name(name);
-    let unfinished = format!(".{name}");
-    let _ = dir.unlink(&unfinished);
-    let mut file = dir.create_file(&unfinished)?;
-    writeln!(file, "{reason}")?;
-    dir.replace(&unfinished, dir, &name)
-}
-
-fn reason_file_name(name: &str) -> String {
-    format!("{name}.reason.txt")
 }
 
 fn work_dir_name(token: &str) -> String {

@@ -136,7 +136,7 @@ async fn a_newer_archive_of_the_same_name_stays() {
     // It is not quarantined either for a fault of the older one.
     fs::write(&newer, "x").unwrap();
     fs::rename(&newer, fixture.archive_path()).unwrap();
-    fixture.spool.quarantine_archive(&fixture.name, "t2", "old").await.unwrap();
+    fixture.spool.keep_archive(&fixture.name, "t2", KeptPlace::Quarantine, "old").await.unwrap();
     assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
     assert_eq!(
         fixture.list_names("quarantine").iter().filter(|name| name.ends_with(".tar")).count(),
@@ -150,15 +150,15 @@ async fn invalid_archives_are_quarantined_with_the_reason_and_released() {
     fs::write(fixture.archive_path(), "x").unwrap();
     let result = fixture.spool.unpack_archive(&fixture.name, "t1").await;
     assert!(matches!(result, Err(SpoolError::InvalidArchive(_))), "{result:?}");
-    fixture.spool.quarantine_archive(&fixture.name, "t1", "no tar").await.unwrap();
+    fixture.spool.keep_archive(&fixture.name, "t1", KeptPlace::Quarantine, "no tar").await.unwrap();
     assert!(fixture.list_names("spool").is_empty() && fixture.list_names("work").is_empty());
-    let reason = fixture.path("quarantine").join(reason_file_name(&fixture.name));
+    let reason = fixture.path("quarantine").join(format!("{}.reason.txt", fixture.name));
     assert_eq!(fs::read_to_string(reason).unwrap(), "no tar\n");
-    let released = fixture.spool.release_quarantined(&fixture.name).await.unwrap();
+    let released = fixture.spool.release_kept(&fixture.name).await.unwrap();
     assert_eq!(released, Some(SpooledArchive { name: fixture.name.clone(), size: 1 }));
     assert!(fixture.list_names("quarantine").is_empty());
     assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
-    assert_eq!(fixture.spool.release_quarantined(&fixture.name).await, Ok(None));
+    assert_eq!(fixture.spool.release_kept(&fixture.name).await, Ok(None));
 }
 
 #[tokio::test]
@@ -223,4 +223,52 @@ async fn interrupted_uploads_are_continued() {
     uploads.append_upload(&id, 0, total, stream_chunks(first, false)).await.unwrap();
     assert_eq!(uploads.complete_upload(&id, sha256).await, Err(UploadError::DigestMismatch));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(0));
+}
+
+#[tokio::test]
+async fn archives_with_long_or_odd_names_are_renamed_and_listed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let fixture = SpoolFixture::new();
+    let spool = fixture.path("spool");
+    fs::create_dir_all(&spool).unwrap();
+    let long = format!("{}.tar", "x".repeat(240));
+    let latin = OsStr::from_bytes(b"\xdcbung.tar");
+    for name in [OsStr::new(&long), latin, OsStr::new("Plain.TAR")] {
+        let file = File::create(spool.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let listing = fixture.spool.scan_spool().await.unwrap();
+    let names: Vec<&str> = listing.complete.iter().map(|archive| archive.name.as_str()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().all(|name| name.len() <= 160) && names.contains(&"Plain.TAR"));
+}
+
+#[tokio::test]
+async fn archives_that_are_kept_do_not_replace_others() {
+    use crate::entropy::SystemClock;
+    use app::ports::Clock as _;
+    let fixture = SpoolFixture::new();
+    let mut kept = Vec::new();
+    for content in ["one", "two", "two", "three"] {
+        fs::create_dir_all(fixture.path("spool")).unwrap();
+        fs::write(fixture.path("spool").join("a.tar"), content).unwrap();
+        assert!(fixture.spool.unpack_archive("a.tar", "t").await.is_err());
+        let place = KeptPlace::Aside;
+        kept.push(fixture.spool.keep_archive("a.tar", "t", place, "why").await.unwrap().unwrap());
+    }
+    assert_eq!(kept, ["a.tar", "a~2.tar", "a~2.tar", "a~3.tar"]);
+    let listed = fixture.spool.list_kept_archives().await.unwrap();
+    let names: Vec<&str> = listed.iter().map(|kept| kept.name.as_str()).collect();
+    assert_eq!(names, ["a.tar", "a~2.tar", "a~3.tar"]);
+    assert!(listed.iter().all(|kept| kept.reason == "why"));
+    let day = 86_400_000;
+    let now = SystemClock.now();
+    assert_eq!(fixture.spool.remove_set_aside(now.plus_ms(-day)).await.unwrap(), [""; 0]);
+    let released = fixture.spool.release_kept("a~2.tar").await.unwrap().unwrap();
+    assert_eq!(released.name, "a~2.tar");
+    assert_eq!(
+        fixture.spool.remove_set_aside(now.plus_ms(day)).await.unwrap(),
+        ["a.tar", "a~3.tar"]
+    );
+    assert!(fixture.spool.list_kept_archives().await.unwrap().is_empty());
 }

@@ -8,13 +8,14 @@ use app::ports::{Clock as _, UploadBytes, UploadError, Uploads};
 use async_trait::async_trait;
 use domain::recording::RecordId;
 use futures_util::StreamExt as _;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Stat, flock};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::make_dir;
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::SystemClock;
+use crate::leftovers;
 
 /// Prefix of the names of incomplete uploads. The name of the archive follows.
 const UPLOAD_PREFIX: &str = ".upload-";
@@ -42,7 +43,7 @@ impl UploadDir {
         record_id: &RecordId,
         work: impl FnOnce(&Path, &str) -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {
-        let (spool, name) = (self.spool.clone(), format!("{record_id}.tar"));
+        let (spool, name) = (self.spool.clone(), archive_name(record_id));
         match tokio::task::spawn_blocking(move || work(&spool, &name)).await {
             Ok(result) => result,
             Err(error) => Err(UploadError::Unavailable(error.to_string())),
@@ -102,6 +103,14 @@ impl Uploads for UploadDir {
     }
 }
 
+/// The name of an uploaded archive. The importer lets it contain this recording only.
+fn archive_name(record_id: &RecordId) -> String {
+    match record_id.is_made_by_bbb() {
+        true => format!("{record_id}.tar"),
+        false => format!("{record_id}.upload.tar"),
+    }
+}
+
 /// Opens and locks the file of an upload at `offset`, which must be its end; an offset of 0 starts the upload anew.
 fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
@@ -121,7 +130,7 @@ fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadErro
 fn complete_upload(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
     let unfinished = format!("{UPLOAD_PREFIX}{name}");
-    let Some((file, _)) = dir.open_file(&unfinished).map_err(upload_error)? else {
+    let Some(file) = dir.open_for_locking(&unfinished).map_err(upload_error)? else {
         return Err(UploadError::WrongOffset(0));
     };
     lock_file(&file)?;
@@ -139,14 +148,19 @@ fn rename_to_archive(dir: &ConfinedDir, unfinished: &str, name: &str) -> io::Res
 }
 
 /// Removes abandoned uploads.
-pub(super) fn remove_abandoned(spool: &ConfinedDir) -> io::Result<()> {
+pub(super) fn remove_abandoned(spool: &ConfinedDir, path: &Path) -> io::Result<()> {
     let now = SystemClock.now().0 / 1000;
     for name in spool.names()? {
         let Some(name) = name.to_str().filter(|name| name.starts_with(UPLOAD_PREFIX)) else {
             continue;
         };
-        if spool.open_file(name)?.is_some_and(|(_, stat)| now - stat.st_mtime > ABANDONED_AFTER_S) {
-            spool.unlink(name)?;
+        let is_old = |stat: &Stat| now - stat.st_mtime > ABANDONED_AFTER_S;
+        let removed = match spool.open_file(name) {
+            Ok(Some((_, stat))) if is_old(&stat) => spool.unlink(name),
+            opened => opened.map(drop),
+        };
+        if let Err(error) = removed {
+            leftovers::warn_once(&path.join(name), &error);
         }
     }
     Ok(())

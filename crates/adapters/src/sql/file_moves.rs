@@ -44,30 +44,38 @@ pub(super) fn begin(
     destination: Destination,
     now: Timestamp,
 ) -> Result<FileMove, StoreError> {
-    const BEGIN: &str = "INSERT INTO file_moves \
-        (record_id, formats, destination, started_at, number, replaced_running) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (record_id) DO UPDATE SET \
-        formats = excluded.formats, destination = excluded.destination, \
-        started_at = excluded.started_at, number = excluded.number, \
-        replaced_running = excluded.replaced_running";
     let running = connection.query_first(
         file_moves!("record_id = ?1"),
         values![record_id],
         read_file_move,
     )?;
     let file_move = FileMove::begin(record_id, formats, destination, now, running);
+    put(connection, &file_move)?;
+    Ok(file_move)
+}
+
+/// Stores a move in place of the one of its recording.
+pub(super) fn put(
+    connection: &mut dyn SqlConnection,
+    file_move: &FileMove,
+) -> Result<(), StoreError> {
+    const PUT: &str = "INSERT INTO file_moves \
+        (record_id, formats, destination, started_at, tried_at, number, replaced_running) \
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6) ON CONFLICT (record_id) DO UPDATE SET \
+        formats = excluded.formats, destination = excluded.destination, \
+        started_at = excluded.started_at, tried_at = excluded.tried_at, number = excluded.number, \
+        replaced_running = excluded.replaced_running";
     let formats = serde_json::to_string(&file_move.formats)
         .map_err(|error| StoreError::Corrupt(format!("formats of a file move: {error}")))?;
     let values = values![
-        record_id,
+        &file_move.record_id,
         &formats,
         file_move.destination.name(),
         file_move.started_at.0,
-        to_sql_number(&file_move),
+        to_sql_number(file_move),
         file_move.replaced_running,
     ];
-    connection.execute(BEGIN, values)?;
-    Ok(file_move)
+    connection.execute(PUT, values).map(drop)
 }
 
 /// Ends a move, unless another one has replaced it; returns whether it did.
@@ -79,13 +87,25 @@ pub(super) fn end(
     Ok(connection.execute(END, values![&file_move.record_id, to_sql_number(file_move)])? > 0)
 }
 
-/// Lists moves that began before a time, oldest first.
-pub(super) fn list_begun_before(
+/// Records that the files of a move could not be moved.
+pub(super) fn postpone(
+    connection: &mut dyn SqlConnection,
+    file_move: &FileMove,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const POSTPONE: &str =
+        "UPDATE file_moves SET tried_at = ?3 WHERE record_id = ?1 AND number = ?2";
+    let values = values![&file_move.record_id, to_sql_number(file_move), now.0];
+    connection.execute(POSTPONE, values).map(drop)
+}
+
+/// Lists moves that were last tried before a time, those first that were tried first.
+pub(super) fn list_tried_before(
     connection: &mut dyn SqlConnection,
     before: Timestamp,
     limit: u32,
 ) -> Result<Vec<FileMove>, StoreError> {
-    const BEGUN_BEFORE: &str =
-        file_moves!("started_at < ?1 ORDER BY started_at, record_id COLLATE BINARY LIMIT ?2");
-    connection.query(BEGUN_BEFORE, values![before.0, limit], read_file_move)
+    const TRIED_BEFORE: &str =
+        file_moves!("tried_at < ?1 ORDER BY tried_at, record_id COLLATE BINARY LIMIT ?2");
+    connection.query(TRIED_BEFORE, values![before.0, limit], read_file_move)
 }

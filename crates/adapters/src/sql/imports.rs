@@ -31,7 +31,8 @@ impl<D: Database> Imports for SqlStore<D> {
             received_at = excluded.received_at, stage = excluded.stage, attempts = 0, \
             reason = NULL, changed_at = excluded.changed_at, token = NULL, claimed_until = 0, \
             not_before = 0 WHERE archive_imports.stage = 'done' \
-            OR (archive_imports.stage = 'quarantined' AND archive_imports.size <> excluded.size)";
+            OR (archive_imports.stage IN ('quarantined', 'aside') \
+            AND archive_imports.size <> excluded.size)";
         let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
         self.write_keeping_cache(move |connection| {
             if connection.execute(GROW, values![&name, size])? == 0 {
@@ -101,10 +102,26 @@ impl<D: Database> Imports for SqlStore<D> {
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         const RETRY: &str = "UPDATE archive_imports SET stage = 'received', attempts = 0, \
-            reason = NULL, changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
+            reason = NULL, changed_at = ?2, not_before = 0 WHERE name = ?1 \
+            AND stage IN ('quarantined', 'aside')";
         let name = name.to_owned();
         self.write_keeping_cache(move |connection| {
             Ok(connection.execute(RETRY, values![&name, now.0])? > 0)
+        })
+        .await
+    }
+
+    async fn expire_archive(
+        &self,
+        name: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const EXPIRE: &str = "UPDATE archive_imports SET stage = 'done', reason = ?2, \
+            changed_at = ?3 WHERE name = ?1 AND stage = 'aside'";
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        self.write_keeping_cache(move |connection| {
+            Ok(connection.execute(EXPIRE, values![&name, &reason, now.0])? > 0)
         })
         .await
     }

@@ -5,6 +5,7 @@
 mod callbacks;
 pub(crate) mod connection;
 mod count_cache;
+mod deletions;
 mod end_callbacks;
 mod file_moves;
 mod history;
@@ -19,7 +20,9 @@ mod placement;
 mod polls;
 mod pool_store;
 mod recording_catalog;
+mod recording_claims;
 mod recording_details;
+mod recording_upkeep;
 mod recordings;
 mod rows;
 mod search;

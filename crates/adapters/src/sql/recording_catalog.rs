@@ -17,7 +17,9 @@ use domain::recording::catalog::{
 use super::connection::{SqlConnection, values};
 use super::recordings::{delete_parts, find_recording, list_by_keys, put_recording, read_snapshot};
 use super::search::SqlSearch;
-use super::{Database, SqlStore, callbacks, file_moves, outbox, recording_details, trash};
+use super::{
+    Database, SqlStore, callbacks, deletions, file_moves, outbox, recording_details, trash,
+};
 
 #[async_trait]
 impl<D: Database> RecordingCatalog for SqlStore<D> {
@@ -114,13 +116,25 @@ impl<D: Database> RecordingCatalog for SqlStore<D> {
         self.write_keeping_cache(move |connection| file_moves::end(connection, &file_move)).await
     }
 
+    async fn postpone_file_move(
+        &self,
+        file_move: &FileMove,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let file_move = file_move.clone();
+        self.write_keeping_cache(move |connection| {
+            file_moves::postpone(connection, &file_move, now)
+        })
+        .await
+    }
+
     async fn list_file_moves(
         &self,
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         self.database
-            .read(move |connection| file_moves::list_begun_before(connection, before, limit))
+            .read(move |connection| file_moves::list_tried_before(connection, before, limit))
             .await
     }
 
@@ -133,19 +147,37 @@ impl<D: Database> RecordingCatalog for SqlStore<D> {
         self.write_recordings(move |connection| import_recording(connection, &incoming, now)).await
     }
 
+    async fn forget_tombstone(&self, record_id: &str) -> Result<bool, StoreError> {
+        const IS_FREE: &str = "SELECT NOT EXISTS (SELECT 1 FROM file_moves WHERE record_id = ?1) \
+            AND NOT EXISTS (SELECT 1 FROM trash WHERE record_id = ?1)";
+        let id = record_id.to_owned();
+        self.write_recordings(move |connection| {
+            let found = find_recording(connection, &id)?;
+            let is_deleted = found.is_some_and(|(_, recording)| recording.is_deleted());
+            let is_free: Option<bool> =
+                connection.query_first(IS_FREE, values![&id], |row| row.get(0))?;
+            if !is_deleted || is_free != Some(true) {
+                return Ok(false);
+            }
+            forget_recording(connection, &id).map(|()| true)
+        })
+        .await
+    }
+
     async fn forget_deleted_recordings(
         &self,
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
-        const FIND: &str = "SELECT r.record_id FROM recordings r WHERE r.deleted_at < ?1 \
-            AND r.state = 'deleted' AND r.record_id IS NOT NULL \
+        const FIND: &str = "SELECT d.record_id FROM deletions d \
+            JOIN recordings r ON r.record_id = d.record_id \
+            WHERE d.deleted_at < ?1 AND r.state = 'deleted' \
             AND NOT EXISTS (SELECT 1 FROM file_moves f WHERE f.record_id = r.record_id) \
             AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.record_id = r.record_id) \
-            ORDER BY r.deleted_at, r.record_id COLLATE BINARY LIMIT ?2";
+            ORDER BY d.deleted_at, d.record_id COLLATE BINARY LIMIT ?2";
         self.write_recordings(move |connection| {
             let ids: Vec<String> =
-                connection.query(FIND, values![before, limit], |row| row.get(0))?;
+                connection.query(FIND, values![before.0, limit], |row| row.get(0))?;
             ids.iter().try_for_each(|id| forget_recording(connection, id))?;
             Ok(ids)
         })
@@ -202,8 +234,8 @@ fn begin_file_move(
     destination: Destination,
     now: Timestamp,
 ) -> Result<Option<FileMove>, StoreError> {
-    const UPDATE: &str = "UPDATE recordings SET published = ?2, state = ?3, deleted_at = ?4, \
-        publish_updated = ?5 WHERE id = ?1";
+    const UPDATE: &str = "UPDATE recordings SET published = ?2, state = ?3, \
+        publish_updated = ?4 WHERE id = ?1";
     let Some((key, mut recording)) =
         find_in_scope(connection, record_id, scope, destination.is_deletion())?
     else {
@@ -215,7 +247,8 @@ fn begin_file_move(
     formats.extend(trash::update_for_move(connection, record_id, undeleted, destination, now)?);
     destination.apply_to(&mut recording, now);
     let Recording { published, state, deleted_at, publish_updated, .. } = &recording;
-    connection.execute(UPDATE, values![key, *published, state, *deleted_at, *publish_updated])?;
+    connection.execute(UPDATE, values![key, *published, state, *publish_updated])?;
+    deletions::write_time(connection, record_id, *deleted_at)?;
     if destination.is_deletion() {
         delete_parts(connection, key)?;
         recording_details::forget(connection, record_id)?;
@@ -252,5 +285,6 @@ fn forget_recording(connection: &mut dyn SqlConnection, record_id: &str) -> Resu
         delete_parts(connection, key)?;
         connection.execute(FORGET, values![key])?;
     }
+    deletions::write_time(connection, record_id, None)?;
     recording_details::forget(connection, record_id)
 }

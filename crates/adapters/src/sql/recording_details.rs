@@ -26,6 +26,8 @@ pub(super) struct StoredDetails {
     sizes: BTreeMap<String, i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     edits: Vec<(String, Option<String>)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metadata_formats: Vec<(String, String)>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,7 @@ impl StoredDetails {
             breakout_rooms,
             raw_size,
             metadata_edits: edits,
+            metadata_formats,
         } = recording.details.clone();
         let convert = |BreakoutPlace { parent_id, sequence, free_join }| StoredBreakout {
             parent_id,
@@ -53,7 +56,7 @@ impl StoredDetails {
         let formats = recording.formats.iter().map(|format| (&format.format, format.size));
         let sizes = formats.filter_map(size).collect();
         let breakout = breakout.map(convert);
-        Self { is_breakout, breakout, breakout_rooms, raw_size, sizes, edits }
+        Self { is_breakout, breakout, breakout_rooms, raw_size, sizes, edits, metadata_formats }
     }
 
     /// Writes the details to their recording.
@@ -72,6 +75,7 @@ impl StoredDetails {
             breakout_rooms: self.breakout_rooms,
             raw_size: self.raw_size,
             metadata_edits: self.edits,
+            metadata_formats: self.metadata_formats,
         };
     }
 }

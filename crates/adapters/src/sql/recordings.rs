@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use app::ports::{RecordingCounts, Recordings, StoreError};
 use async_trait::async_trait;
-use domain::MeetingKey;
 use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, Thumbnail};
+use domain::{MeetingKey, Timestamp};
 
 use super::connection::{SqlConnection, SqlRow, SqlValue, values};
-use super::{Database, SqlStore, callbacks, recording_details};
+use super::{Database, SqlStore, callbacks, deletions, recording_details};
 
 #[async_trait]
 impl<D: Database> Recordings for SqlStore<D> {
@@ -105,7 +105,8 @@ macro_rules! recordings {
     ($condition:literal) => {
         concat!(
             "SELECT id, record_id, meeting_id, name, coalesce(published, FALSE), participants, \
-             state, starttime, endtime, deleted_at, coalesce(protected, FALSE), \
+             state, starttime, endtime, (SELECT d.deleted_at FROM deletions d \
+             WHERE d.record_id = recordings.record_id), coalesce(protected, FALSE), \
              coalesce(publish_updated, FALSE) FROM recordings WHERE ",
             $condition
         )
@@ -122,7 +123,7 @@ fn read_recording(row: &dyn SqlRow) -> Result<(i64, Recording), StoreError> {
         state: row.get(6)?,
         started_at: row.get(7)?,
         ended_at: row.get(8)?,
-        deleted_at: row.get(9)?,
+        deleted_at: row.get::<Option<i64>>(9)?.map(Timestamp),
         protected: row.get(10)?,
         publish_updated: row.get(11)?,
         metadata: Vec::new(),
@@ -316,14 +317,13 @@ pub(super) fn put_recording(
     recording: &Recording,
 ) -> Result<i64, StoreError> {
     const PUT: &str = "INSERT INTO recordings (record_id, meeting_id, name, published, \
-        participants, state, starttime, endtime, deleted_at, protected, publish_updated) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+        participants, state, starttime, endtime, protected, publish_updated) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
         ON CONFLICT (record_id) DO UPDATE SET meeting_id = excluded.meeting_id, \
         name = excluded.name, published = excluded.published, \
         participants = excluded.participants, state = excluded.state, \
         starttime = excluded.starttime, endtime = excluded.endtime, \
-        deleted_at = excluded.deleted_at, protected = excluded.protected, \
-        publish_updated = excluded.publish_updated RETURNING id";
+        protected = excluded.protected, publish_updated = excluded.publish_updated RETURNING id";
     let values = values![
         &recording.record_id,
         &recording.meeting_id,
@@ -333,11 +333,11 @@ pub(super) fn put_recording(
         &recording.state,
         recording.started_at,
         recording.ended_at,
-        recording.deleted_at,
         recording.protected,
         recording.publish_updated,
     ];
     let id = insert_returning_key(connection, PUT, values)?;
+    deletions::write_time(connection, &recording.record_id, recording.deleted_at)?;
     delete_parts(connection, id)?;
     for (key, value) in &recording.metadata {
         let sql = "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)";

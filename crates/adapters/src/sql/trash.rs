@@ -1,7 +1,7 @@
 //! The port [`Trash`]: deleted recordings as they were before, as one JSON text for each. The texts
 //! are never searched.
 
-use app::ports::{Destination, FileMove, StoreError, Trash, TrashedRecording};
+use app::ports::{Destination, FileMove, StoreError, Trash, TrashEntry, TrashedRecording};
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::recording::{PlaybackFormat, Recording, Thumbnail};
@@ -103,6 +103,8 @@ macro_rules! trash {
 }
 
 const BY_ID: &str = trash!("WHERE record_id = ?1");
+const AFTER: &str =
+    trash!("WHERE record_id COLLATE BINARY > ?1 ORDER BY record_id COLLATE BINARY LIMIT ?2");
 
 fn read_previous(row: &dyn SqlRow) -> Result<(TrashedRecording, PreviousRecording), StoreError> {
     let text: String = row.get(2)?;
@@ -134,23 +136,48 @@ pub(super) fn update_for_move(
     destination: Destination,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
-    const PUT: &str = "INSERT INTO trash (record_id, deleted_at, previous) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (record_id) DO UPDATE SET deleted_at = excluded.deleted_at, \
-        previous = excluded.previous";
     if !destination.is_deletion() {
         return Ok(Vec::new());
     }
     let existing = connection.query_first(BY_ID, values![record_id], read_trashed)?;
     match (destination, recording) {
         (Destination::Trash, Some(recording)) => {
-            let text = serde_json::to_string(&PreviousRecording::from_recording(recording))
-                .map_err(|_| unreadable_error())?;
-            connection.execute(PUT, values![record_id, now.0, &text])?;
+            put(connection, recording, now)?;
         }
         (Destination::Removed, _) => delete_entry(connection, record_id)?,
         _ => {}
     }
     Ok(existing.map(|trashed| trashed.formats).unwrap_or_default())
+}
+
+/// Stores what a recording was before it was deleted.
+pub(super) fn put(
+    connection: &mut dyn SqlConnection,
+    recording: &Recording,
+    deleted_at: Timestamp,
+) -> Result<(), StoreError> {
+    const PUT: &str = "INSERT INTO trash (record_id, deleted_at, previous) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (record_id) DO UPDATE SET deleted_at = excluded.deleted_at, \
+        previous = excluded.previous";
+    let text = serde_json::to_string(&PreviousRecording::from_recording(recording))
+        .map_err(|_| unreadable_error())?;
+    connection.execute(PUT, values![&recording.record_id, deleted_at.0, &text]).map(drop)
+}
+
+/// Lists what the trash keeps, in byte order of the ids.
+pub(super) fn list_entries(
+    connection: &mut dyn SqlConnection,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<TrashEntry>, StoreError> {
+    let found = connection.query(AFTER, values![after, limit], read_previous)?;
+    let to_entry = |(trashed, previous): (TrashedRecording, PreviousRecording)| {
+        let record_id = trashed.record_id;
+        let mut recording = Recording { record_id, ..Recording::default() };
+        previous.restore_to(&mut recording);
+        TrashEntry { recording, deleted_at: trashed.deleted_at }
+    };
+    Ok(found.into_iter().map(to_entry).collect())
 }
 
 fn delete_entry(connection: &mut dyn SqlConnection, record_id: &str) -> Result<(), StoreError> {
@@ -197,17 +224,30 @@ fn begin_purge(
 
 #[async_trait]
 impl<D: Database> Trash for SqlStore<D> {
+    async fn find_trash_ms(&self) -> Result<Option<i64>, StoreError> {
+        const FIND: &str = "SELECT trash_ms FROM recording_policy WHERE one = 1";
+        self.database
+            .read(move |connection| connection.query_first(FIND, &[], |row| row.get(0)))
+            .await
+    }
+
+    async fn set_trash_ms(&self, trash_ms: i64) -> Result<(), StoreError> {
+        const SET: &str = "INSERT INTO recording_policy (one, trash_ms) VALUES (1, ?1) \
+            ON CONFLICT (one) DO UPDATE SET trash_ms = excluded.trash_ms";
+        self.write_keeping_cache(move |connection| {
+            connection.execute(SET, values![trash_ms]).map(drop)
+        })
+        .await
+    }
+
     async fn list_trash(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<TrashedRecording>, StoreError> {
-        const NEXT: &str = trash!(
-            "WHERE record_id COLLATE BINARY > ?1 ORDER BY record_id COLLATE BINARY LIMIT ?2"
-        );
         let after = self.database.to_comparable(after.unwrap_or_default()).to_owned();
         self.database
-            .read(move |connection| connection.query(NEXT, values![&after, limit], read_trashed))
+            .read(move |connection| connection.query(AFTER, values![&after, limit], read_trashed))
             .await
     }
 

@@ -85,6 +85,14 @@ pub enum RecordingFault {
     Unknown,
 }
 
+/// Returns the symbolic links in the directories of recordings that are not followed, as texts.
+///
+/// # Errors
+/// When the directories cannot be read.
+pub async fn list_refused_links(app: &App) -> Result<Vec<String>, FileMoveError> {
+    Ok(app.blobs.list_refused_links().await?)
+}
+
 /// A fault of a format, and whether it was repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultReport {

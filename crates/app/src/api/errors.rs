@@ -5,7 +5,6 @@ use domain::placement::PlacementRefusal;
 
 use crate::backend::BackendError;
 use crate::ports::StoreError;
-use crate::recordings::file_moves::FileMoveError;
 
 /// Why a call fails. The response has the return code `FAILED`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +37,9 @@ pub enum ApiError {
     /// None of the recordings exists.
     #[error("recordings not found")]
     NoRecordings,
-    /// The files of a recording are missing or cannot be moved.
-    #[error("{0}")]
-    Files(String),
+    /// The files of these recordings are missing or cannot be moved.
+    #[error("files of {} not moved", .0.join(", "))]
+    Files(Vec<String>),
     /// The server of the meeting is disabled or offline.
     #[error("server unavailable")]
     ServerUnavailable,
@@ -77,15 +76,6 @@ pub enum ApiError {
     /// The balancer has a fault.
     #[error("internal error")]
     Internal,
-}
-
-impl From<FileMoveError> for ApiError {
-    fn from(error: FileMoveError) -> Self {
-        match error {
-            FileMoveError::Store(error) => Self::Store(error),
-            error => Self::Files(error.to_string()),
-        }
-    }
 }
 
 impl ApiError {
@@ -137,7 +127,13 @@ impl ApiError {
                  contains a null character."
             }
             Self::NoRecordings => "We could not find recordings",
-            Self::Files(_) => "The files of a recording could not be moved.",
+            Self::Files(record_ids) => {
+                let record_ids = record_ids.join(", ");
+                return format!(
+                    "The files of these recordings could not be moved: {record_ids}. All others were \
+                     changed."
+                );
+            }
             Self::ServerUnavailable => "The server for this meeting is disabled/offline.",
             Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
             Self::Unsupported => "This request is not supported.",

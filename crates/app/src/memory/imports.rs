@@ -26,7 +26,7 @@ impl StoredArchive {
         match self.archive.stage {
             ImportStage::Received => self.not_before <= now,
             ImportStage::Importing => self.claimed_until <= now,
-            ImportStage::Done | ImportStage::Quarantined => false,
+            ImportStage::Done | ImportStage::Quarantined | ImportStage::SetAside => false,
         }
     }
 }
@@ -54,8 +54,11 @@ impl Imports for MemoryRecordings {
         match state.archives.get_mut(name) {
             Some(stored) => match stored.archive.stage {
                 ImportStage::Received | ImportStage::Importing => stored.archive.size = size,
-                ImportStage::Quarantined if stored.archive.size == size => {}
-                ImportStage::Done | ImportStage::Quarantined => *stored = new,
+                ImportStage::Quarantined | ImportStage::SetAside if stored.archive.size == size => {
+                }
+                ImportStage::Done | ImportStage::Quarantined | ImportStage::SetAside => {
+                    *stored = new;
+                }
             },
             None => {
                 state.archives.insert(name.to_owned(), new);
@@ -115,9 +118,10 @@ impl Imports for MemoryRecordings {
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let stored = state.archives.get_mut(name);
-        let Some(stored) = stored.filter(|stored| stored.archive.stage == ImportStage::Quarantined)
-        else {
+        let is_kept = |stored: &&mut StoredArchive| {
+            matches!(stored.archive.stage, ImportStage::Quarantined | ImportStage::SetAside)
+        };
+        let Some(stored) = state.archives.get_mut(name).filter(is_kept) else {
             return Ok(false);
         };
         stored.archive.stage = ImportStage::Received;
@@ -125,6 +129,23 @@ impl Imports for MemoryRecordings {
         stored.archive.reason = None;
         stored.archive.changed_at = now;
         stored.not_before = Timestamp(0);
+        Ok(true)
+    }
+
+    async fn expire_archive(
+        &self,
+        name: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let is_aside = |stored: &&mut StoredArchive| stored.archive.stage == ImportStage::SetAside;
+        let Some(stored) = state.archives.get_mut(name).filter(is_aside) else {
+            return Ok(false);
+        };
+        stored.archive.stage = ImportStage::Done;
+        stored.archive.reason = Some(reason.to_owned());
+        stored.archive.changed_at = now;
         Ok(true)
     }
 

@@ -24,6 +24,13 @@ impl RecordingStoreState {
         found
     }
 
+    fn forget_recordings(&mut self, ids: &[String]) {
+        self.recordings.retain(|id, _| !ids.contains(id));
+        for callback in self.callbacks.values_mut() {
+            callback.record_id.take_if(|id| ids.contains(id));
+        }
+    }
+
     /// Records the id of a recording in the callback of its meeting, and posts the message that the
     /// callback asks for.
     fn post_ready_message(&mut self, recording: &Recording, now: Timestamp) {
@@ -126,16 +133,31 @@ impl RecordingCatalog for MemoryRecordings {
         Ok(is_current)
     }
 
+    async fn postpone_file_move(
+        &self,
+        file_move: &FileMove,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let postponed = (file_move.number, now);
+        self.lock().postponed_moves.insert(file_move.record_id.clone(), postponed);
+        Ok(())
+    }
+
     async fn list_file_moves(
         &self,
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         let state = self.lock();
-        let started_before = |file_move: &&FileMove| file_move.started_at < before;
+        let tried_at = |file_move: &FileMove| {
+            let postponed = state.postponed_moves.get(&file_move.record_id);
+            let postponed = postponed.filter(|(number, _)| *number == file_move.number);
+            postponed.map_or(file_move.started_at, |(_, tried_at)| *tried_at)
+        };
+        let tried_before = |file_move: &&FileMove| tried_at(file_move) < before;
         let mut listed: Vec<FileMove> =
-            state.file_moves.values().filter(started_before).cloned().collect();
-        listed.sort_by_key(|file_move| (file_move.started_at, file_move.record_id.clone()));
+            state.file_moves.values().filter(tried_before).cloned().collect();
+        listed.sort_by_key(|file_move| (tried_at(file_move), file_move.record_id.clone()));
         listed.truncate(to_usize(limit));
         Ok(listed)
     }
@@ -157,6 +179,18 @@ impl RecordingCatalog for MemoryRecordings {
         Ok(Some(ImportedRecording { recording, existed_before: previous.is_some(), file_move }))
     }
 
+    async fn forget_tombstone(&self, record_id: &str) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let is_deleted = state.recordings.get(record_id).is_some_and(Recording::is_deleted);
+        let is_needed =
+            state.file_moves.contains_key(record_id) || state.trash.contains_key(record_id);
+        if !is_deleted || is_needed {
+            return Ok(false);
+        }
+        state.forget_recordings(&[record_id.to_owned()]);
+        Ok(true)
+    }
+
     async fn forget_deleted_recordings(
         &self,
         before: Timestamp,
@@ -176,10 +210,7 @@ impl RecordingCatalog for MemoryRecordings {
         ids.sort();
         ids.truncate(to_usize(limit));
         let ids: Vec<String> = ids.into_iter().map(|(_, id)| id).collect();
-        state.recordings.retain(|id, _| !ids.contains(id));
-        for callback in state.callbacks.values_mut() {
-            callback.record_id.take_if(|id| ids.contains(id));
-        }
+        state.forget_recordings(&ids);
         Ok(ids)
     }
 }

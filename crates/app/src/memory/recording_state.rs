@@ -29,10 +29,15 @@ pub(super) struct RecordingStoreState {
     pub(super) recordings: BTreeMap<String, Recording>,
     pub(super) callbacks: BTreeMap<String, Callback>,
     pub(super) file_moves: BTreeMap<String, FileMove>,
+    /// Numbers of file moves that were postponed, and when.
+    pub(super) postponed_moves: BTreeMap<String, (u64, Timestamp)>,
     pub(super) trash: BTreeMap<String, DeletedRecording>,
     pub(super) messages: BTreeMap<String, OutboxMessage>,
     pub(super) end_callbacks: BTreeMap<String, EndCallback>,
     pub(super) archives: BTreeMap<String, StoredArchive>,
+    pub(super) trash_ms: Option<i64>,
+    /// Tokens that claim recordings, and until when.
+    pub(super) claims: BTreeMap<String, (String, Timestamp)>,
 }
 
 impl RecordingStoreState {

@@ -39,6 +39,15 @@ fn to_trashed_recording((record_id, deleted): (&String, &DeletedRecording)) -> T
 
 #[async_trait]
 impl Trash for MemoryRecordings {
+    async fn find_trash_ms(&self) -> Result<Option<i64>, StoreError> {
+        Ok(self.lock().trash_ms)
+    }
+
+    async fn set_trash_ms(&self, trash_ms: i64) -> Result<(), StoreError> {
+        self.lock().trash_ms = Some(trash_ms);
+        Ok(())
+    }
+
     async fn list_trash(
         &self,
         after: Option<&str>,

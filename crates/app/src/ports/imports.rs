@@ -12,10 +12,12 @@ pub enum ImportStage {
     Received,
     /// A process imports the archive.
     Importing,
-    /// Everything in the archive was imported, or its recording was deleted.
+    /// Everything in the archive was imported.
     Done,
     /// The archive cannot be imported, and is kept for an administrator.
     Quarantined,
+    /// The archive has files of a deleted recording, and is kept for a while.
+    SetAside,
 }
 
 impl ImportStage {
@@ -27,13 +29,14 @@ impl ImportStage {
             Self::Importing => "importing",
             Self::Done => "done",
             Self::Quarantined => "quarantined",
+            Self::SetAside => "aside",
         }
     }
 
     /// Returns the stage of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Received, Self::Importing, Self::Done, Self::Quarantined];
+        let all = [Self::Received, Self::Importing, Self::Done, Self::Quarantined, Self::SetAside];
         all.into_iter().find(|stage| stage.name() == name)
     }
 }
@@ -64,8 +67,8 @@ pub struct ArchiveRecord {
 #[async_trait]
 pub trait Imports: Send + Sync {
     /// Records that a complete archive of this name and size is in the spool. A new archive is
-    /// received. An archive that is done starts anew as if it were new, and so does a quarantined
-    /// one if its size has changed. Of an archive that is received or being imported, only the size
+    /// received. An archive that is done starts anew as if it were new, and so does one that is kept
+    /// if its size has changed. Of an archive that is received or being imported, only the size
     /// is updated.
     async fn receive_archive(
         &self,
@@ -75,7 +78,7 @@ pub trait Imports: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Claims an archive until that time, and counts an attempt. Of several processes one gets the
-    /// claim. `None` if there is no such archive, if it is done or quarantined, if it waits for a
+    /// claim. `None` if there is no such archive, if it is done or kept, if it waits for a
     /// later attempt, or if another claim holds.
     async fn claim_archive(
         &self,
@@ -93,8 +96,7 @@ pub trait Imports: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a claim with the new stage of the archive: done, quarantined, or received, in which
-    /// case it may be claimed again from `not_before` on. False if the token does not hold the
+    /// Ends a claim with the new stage of the archive: done, kept, or received, in which case it may be claimed again from `not_before` on. False if the token does not hold the
     /// claim any more; then nothing changes.
     async fn record_import_result(
         &self,
@@ -106,12 +108,21 @@ pub trait Imports: Send + Sync {
         not_before: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Makes a quarantined archive received again, without its attempts and its reason; false if no
-    /// archive of this name is quarantined.
+    /// Makes an archive that is kept received again, without its attempts and its reason; false if
+    /// no archive of this name is kept.
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Lists archives, those that changed last first, `limit` at most.
     async fn list_archives(&self, limit: u32) -> Result<Vec<ArchiveRecord>, StoreError>;
+
+    /// Makes an archive that was set aside done, for this reason; false if no archive of this name
+    /// is set aside.
+    async fn expire_archive(
+        &self,
+        name: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Deletes the records of archives that were done before that time; returns their number.
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError>;

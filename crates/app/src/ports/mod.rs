@@ -17,6 +17,8 @@ pub mod outbox;
 pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
+pub mod recording_claims;
+pub mod recording_upkeep;
 pub mod recordings;
 pub mod replaced_record;
 pub mod sealer;
@@ -49,10 +51,14 @@ pub use pool_store::{
 pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
+pub use recording_claims::RecordingClaims;
+pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
 pub use recordings::{RecordingCounts, Recordings};
 pub use replaced_record::ReplacedRecord;
 pub use sealer::Sealer;
-pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
+pub use spool::{
+    KeptArchive, KeptPlace, Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat,
+};
 pub use store_error::StoreError;
 pub use tenants::{TenantUpdateResult, Tenants};
 pub use tokens::OneTimeTokens;
@@ -71,8 +77,21 @@ impl<T: PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + Per
 {
 }
 
-/// The recording store: recordings, their trash, imports, messages and end callbacks, which all
-/// replicas share.
-pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox + EndCallbacks {}
+/// The recording store: recordings, claims on them, their trash, imports, messages and end
+/// callbacks, which all replicas share.
+pub trait RecordingStore:
+    RecordingCatalog + RecordingClaims + RecordingUpkeep + Trash + Imports + Outbox + EndCallbacks
+{
+}
 
-impl<T: RecordingCatalog + Trash + Imports + Outbox + EndCallbacks> RecordingStore for T {}
+impl<
+    T: RecordingCatalog
+        + RecordingClaims
+        + RecordingUpkeep
+        + Trash
+        + Imports
+        + Outbox
+        + EndCallbacks,
+> RecordingStore for T
+{
+}

@@ -60,7 +60,8 @@ impl Destination {
     /// Changes a recording to what its row says from the beginning of the file move.
     pub fn apply_to(self, recording: &mut Recording, now: Timestamp) {
         if self.is_deletion() {
-            recording.deleted_at = recording.deleted_at.or(Some(now));
+            let earlier = recording.deleted_at.filter(|_| recording.is_deleted());
+            recording.deleted_at = earlier.or(Some(now));
             recording.metadata.clear();
             recording.formats.clear();
             recording.details = RecordingDetails::default();
@@ -223,7 +224,16 @@ pub trait RecordingCatalog: Recordings {
     /// then the files have to be moved again.
     async fn end_file_move(&self, file_move: &FileMove) -> Result<bool, StoreError>;
 
-    /// Lists file moves that began before that time, the oldest first, `limit` at most.
+    /// Records that the files of a file move could not be moved now, unless it was replaced
+    /// meanwhile: it is tried again after all others.
+    async fn postpone_file_move(
+        &self,
+        file_move: &FileMove,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Lists file moves that began, or were last postponed, before that time: those first that have
+    /// waited longest, `limit` at most.
     async fn list_file_moves(
         &self,
         before: Timestamp,
@@ -239,6 +249,10 @@ pub trait RecordingCatalog: Recordings {
         incoming: &IncomingRecording,
         now: Timestamp,
     ) -> Result<Option<ImportedRecording>, StoreError>;
+
+    /// Deletes the tombstone of a recording, so that archives of it are imported again; false if
+    /// there is none, if the recording is in the trash, or if a file move is under way.
+    async fn forget_tombstone(&self, record_id: &str) -> Result<bool, StoreError>;
 
     /// Deletes the tombstones of recordings that were deleted before that time, and have neither
     /// files in the trash nor a file move under way, those that were deleted first, `limit` at

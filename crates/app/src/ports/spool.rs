@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use domain::Timestamp;
 use domain::recording::RecordingFormatId;
 
 /// An archive in the spool that seems to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpooledArchive {
-    /// The file name: `<record_id>.tar` or `<record_id>-<format>.tar`; also `.tar.gz` and `.tgz`.
+    /// The file name, which ends in `.tar`, `.tar.gz`, `.tgz`, `.tar.zst` or `.tzst`.
     pub name: String,
     /// The size in bytes.
     pub size: u64,
@@ -32,6 +33,26 @@ pub struct UnpackedFormat {
     pub dir: PathBuf,
     /// The content of `metadata.xml`, or why the format cannot be imported.
     pub metadata: Result<Vec<u8>, String>,
+    /// Files that were left out, and why.
+    pub left_out: Vec<String>,
+}
+
+/// Where an archive is kept that was not imported, or not as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptPlace {
+    /// The quarantine, for archives with faults.
+    Quarantine,
+    /// The place for archives of deleted recordings.
+    Aside,
+}
+
+/// An archive that is kept, in quarantine or aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptArchive {
+    /// The file name.
+    pub name: String,
+    /// Why it is kept.
+    pub reason: String,
 }
 
 /// Why an archive could not be unpacked or moved.
@@ -88,17 +109,25 @@ pub trait Spool: Send + Sync {
     /// Removes the unpacked files of the token. The archive stays.
     async fn discard_unpacked(&self, token: &str) -> Result<(), SpoolError>;
 
-    /// Removes the unpacked files of the token, and moves the archive to the quarantine, together
-    /// with the reason.
-    async fn quarantine_archive(
+    /// Removes the unpacked files of the token, and moves the archive to where it is kept, together
+    /// with the reason. Returns the name that it has there, which is another one if an archive with
+    /// other contents has its name; `None` if it is not in the spool any more.
+    async fn keep_archive(
         &self,
         name: &str,
         token: &str,
+        place: KeptPlace,
         reason: &str,
-    ) -> Result<(), SpoolError>;
+    ) -> Result<Option<String>, SpoolError>;
 
-    /// Moves an archive from the quarantine back to the spool; `None` if it is not there.
-    async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError>;
+    /// Lists the archives that are kept, in the order of their names.
+    async fn list_kept_archives(&self) -> Result<Vec<KeptArchive>, SpoolError>;
+
+    /// Moves an archive that is kept back to the spool; `None` if there is none of this name.
+    async fn release_kept(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError>;
+
+    /// Removes archives that were set aside before that time; returns their names.
+    async fn remove_set_aside(&self, before: Timestamp) -> Result<Vec<String>, SpoolError>;
 
     /// Removes the unpacked files of processes that were killed, and returns the names of their
     /// archives and the tokens of their claims.

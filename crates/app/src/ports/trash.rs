@@ -24,6 +24,12 @@ pub struct TrashedRecording {
 /// The trash. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait Trash: Send + Sync {
+    /// Returns how long deleted recordings are kept, in ms; `None` if no server has ever said.
+    async fn find_trash_ms(&self) -> Result<Option<i64>, StoreError>;
+
+    /// Records how long deleted recordings are kept, in ms.
+    async fn set_trash_ms(&self, trash_ms: i64) -> Result<(), StoreError>;
+
     /// Lists the recordings in the trash, in byte order of their ids, after `after`, `limit` at
     /// most.
     async fn list_trash(

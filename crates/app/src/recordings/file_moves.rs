@@ -9,6 +9,7 @@ use domain::Timestamp;
 use domain::recording::catalog::TenantScope;
 use domain::recording::{Recording, RecordingFormatId};
 
+use super::trash_time::find_trash_ms;
 use crate::context::App;
 use crate::ports::{
     BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingStore, StoreError, Visibility,
@@ -75,8 +76,8 @@ pub async fn set_visibility(
     move_recording(app, records, &recording.record_id, scope, visibility.into()).await
 }
 
-/// Deletes a recording: first its row, then its files, which stay in the trash for
-/// `RECORDING_TRASH_DAYS`. False if there is no such recording in the scope.
+/// Deletes a recording: first its row, then its files, which stay in the trash for as long as the
+/// store says (`trash_time`). False if there is no such recording in the scope.
 ///
 /// # Errors
 /// When files cannot be removed: then the row says that the recording is deleted, and the files are
@@ -87,7 +88,7 @@ pub async fn delete_recording(
     record_id: &str,
     scope: &TenantScope,
 ) -> Result<bool, FileMoveError> {
-    let has_trash = app.policy.recordings.trash_ms > 0;
+    let has_trash = find_trash_ms(records, app.policy.recordings.trash_ms).await? > 0;
     let to = if has_trash { Destination::Trash } else { Destination::Removed };
     move_recording(app, records, record_id, scope, to).await
 }
@@ -207,6 +208,8 @@ async fn finish_moves(
             Err(error) => {
                 let record_id = &file_move.record_id;
                 tracing::warn!(record_id, %error, "recording files not moved yet");
+                // Others must not wait behind one that always fails.
+                records.postpone_file_move(file_move, now).await?;
             }
         }
     }
@@ -221,7 +224,8 @@ async fn finish_moves(
 pub async fn empty_trash(app: &App) -> Result<usize, StoreError> {
     let Some(records) = &app.recording_store else { return Ok(0) };
     let now = app.clock.now();
-    let before = now.plus_ms(-app.policy.recordings.trash_ms);
+    let trash_ms = find_trash_ms(records.as_ref(), app.policy.recordings.trash_ms).await?;
+    let before = now.plus_ms(-trash_ms);
     let file_moves = records.empty_trash(before, now, BATCH_SIZE).await?;
     for file_move in &file_moves {
         if let Err(error) = run_file_move(records.as_ref(), app.blobs.as_ref(), file_move).await {

@@ -17,7 +17,7 @@ pub const MAX_DELETIONS_PER_RUN: usize = 100;
 /// reported.
 ///
 /// # Errors
-/// When the store fails or files cannot be removed.
+/// When the store fails.
 pub async fn delete_expired(
     app: &App,
     records: &dyn RecordingStore,
@@ -39,8 +39,17 @@ pub async fn delete_expired(
             }
             report(recording);
             count += 1;
-            if !dry_run {
-                file_moves::delete_recording(app, records, &recording.record_id, scope).await?;
+            if dry_run {
+                continue;
+            }
+            let record_id = &recording.record_id;
+            match file_moves::delete_recording(app, records, record_id, scope).await {
+                Ok(_) => {}
+                Err(FileMoveError::Store(error)) => return Err(error.into()),
+                // The recording is deleted; its files are removed later.
+                Err(error) => {
+                    tracing::warn!(record_id, %error, "files of expired recording not removed");
+                }
             }
         }
     }

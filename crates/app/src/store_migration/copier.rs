@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counts::{MigratedKind, MigrationCounts};
-use crate::ports::{Recordings, StateStore};
+use crate::ports::{RecordingStore, StateStore};
 
 /// The stores of one deployment.
 #[derive(Clone)]
@@ -11,7 +11,7 @@ pub struct Stores {
     /// Servers, meetings, sessions and tenants.
     pub state: Arc<dyn StateStore>,
     /// Recordings and callbacks; `None` if the store does not keep them.
-    pub recordings: Option<Arc<dyn Recordings>>,
+    pub recordings: Option<Arc<dyn RecordingStore>>,
 }
 
 /// Called for each entry: its kind, how many entries of the kind were processed, and how many there

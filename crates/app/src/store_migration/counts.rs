@@ -17,6 +17,14 @@ pub enum MigratedKind {
     Recordings,
     /// Callbacks of meetings.
     Callbacks,
+    /// Deleted recordings that can be restored.
+    Trash,
+    /// File moves under way.
+    FileMoves,
+    /// Archives of recordings, and the state of their imports.
+    Archives,
+    /// Messages to front-ends.
+    Messages,
 }
 
 impl MigratedKind {
@@ -31,6 +39,10 @@ impl MigratedKind {
             Self::Sessions => "sessions",
             Self::Recordings => "recordings",
             Self::Callbacks => "callbacks",
+            Self::Trash => "trash",
+            Self::FileMoves => "file moves",
+            Self::Archives => "archives",
+            Self::Messages => "messages",
         }
     }
 }

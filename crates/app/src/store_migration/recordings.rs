@@ -6,7 +6,7 @@ use domain::recording::{Callback, Recording};
 
 use super::copier::{CopyAction, StoreCopier};
 use super::counts::{MigratedKind, MigrationCounts};
-use crate::ports::{Recordings, StoreError};
+use crate::ports::{RecordingStore, StoreError};
 
 /// Number of recordings or callbacks that are held in memory at a time.
 const PAGE_SIZE: u32 = 200;
@@ -14,8 +14,8 @@ const PAGE_SIZE: u32 = 200;
 impl StoreCopier<'_> {
     pub(super) async fn copy_recordings(
         &mut self,
-        source: &dyn Recordings,
-        target: &dyn Recordings,
+        source: &dyn RecordingStore,
+        target: &dyn RecordingStore,
     ) -> Result<MigrationCounts, StoreError> {
         let mut counts = MigrationCounts::new(MigratedKind::Recordings);
         let total = source.count_recordings().await?.recordings;
@@ -43,8 +43,8 @@ impl StoreCopier<'_> {
 
     pub(super) async fn copy_callbacks(
         &mut self,
-        source: &dyn Recordings,
-        target: &dyn Recordings,
+        source: &dyn RecordingStore,
+        target: &dyn RecordingStore,
     ) -> Result<MigrationCounts, StoreError> {
         let mut counts = MigrationCounts::new(MigratedKind::Callbacks);
         let total = source.count_recordings().await?.callbacks;
@@ -79,7 +79,7 @@ impl StoreCopier<'_> {
 /// Returns those of the wanted callbacks that a store has. All callbacks are in the order of their
 /// meeting ids, and the wanted ones come after `after`.
 async fn find_callbacks(
-    store: &dyn Recordings,
+    store: &dyn RecordingStore,
     after: Option<&str>,
     wanted: &[Callback],
 ) -> Result<Vec<Callback>, StoreError> {

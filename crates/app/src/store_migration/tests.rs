@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::recording::catalog::TenantScope;
 use domain::recording::{Callback, PlaybackFormat, Recording};
 use domain::tenant::Lrs;
 use domain::{
@@ -11,7 +12,7 @@ use domain::{
 
 use super::*;
 use crate::memory::{MemoryPoolStore, MemoryRecordings};
-use crate::ports::ServerChange;
+use crate::ports::{Destination, OutboxMessage, RecordingStore, ServerChange};
 
 fn empty_stores() -> Stores {
     Stores {
@@ -94,7 +95,27 @@ async fn filled_stores() -> Stores {
         let meeting_id = format!("m{n:05}");
         recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
     }
+    add_unfinished_work(recordings.as_ref()).await;
     stores
+}
+
+/// Deletes recordings to the trash, of which one has files that are still being moved, and adds an
+/// archive and a message.
+async fn add_unfinished_work(recordings: &dyn RecordingStore) {
+    recordings.set_trash_ms(86_400_000).await.unwrap();
+    for (n, is_moving) in [(1, false), (2, false), (3, true)] {
+        let id = recording(n).record_id;
+        let (scope, to) = (TenantScope::All, Destination::Trash);
+        let file_move = recordings.begin_file_move(&id, &scope, to, Timestamp(9)).await.unwrap();
+        if !is_moving {
+            assert!(recordings.end_file_move(&file_move.unwrap()).await.unwrap());
+        }
+    }
+    recordings.receive_archive("a.tar", 7, Timestamp(5)).await.unwrap();
+    let mut callback = Callback { meeting_id: "m".to_owned(), ..Callback::default() };
+    callback.set_attribute(Callback::READY_URL, "https://app.example/ready");
+    let message = OutboxMessage::recording_ready(&callback, &recording(4), Timestamp(6)).unwrap();
+    recordings.post_message(&message).await.unwrap();
 }
 
 async fn migrate(from: &Stores, to: &Stores, dry_run: bool) -> Vec<MigrationCounts> {
@@ -109,7 +130,7 @@ fn map_counts(counts: &[MigrationCounts], field: impl Fn(&MigrationCounts) -> u6
 #[tokio::test]
 async fn everything_is_copied_once_and_verified() {
     let (from, to) = (filled_stores().await, empty_stores());
-    let all = vec![1, 1, 2, 3, 2, 450, 450];
+    let all = vec![1, 1, 2, 3, 2, 450, 450, 3, 1, 1, 1];
     let dry = migrate(&from, &to, true).await;
     assert_eq!(map_counts(&dry, |counts| counts.copied), all);
     assert!(to.state.list_servers().await.unwrap().is_empty(), "nothing was written");
@@ -123,9 +144,16 @@ async fn everything_is_copied_once_and_verified() {
         from.state.list_meetings(None).await.unwrap()
     );
 
+    // The trash can be restored from at the target.
+    let recordings = to.recordings.as_ref().unwrap();
+    assert_eq!(recordings.find_trash_ms().await.unwrap(), Some(86_400_000));
+    let id = recording(1).record_id;
+    let trashed = recordings.find_trashed(&id).await.unwrap();
+    assert_eq!(trashed, from.recordings.as_ref().unwrap().find_trashed(&id).await.unwrap());
+
     let again = migrate(&from, &to, false).await;
     assert_eq!(map_counts(&again, |counts| counts.unchanged), all);
-    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 7]);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 11]);
     assert!(again.iter().all(MigrationCounts::is_complete));
 }
 
@@ -147,7 +175,7 @@ async fn where_the_stores_differ_the_source_wins() {
     assert!(to.state.add_server(server("only here")).await.unwrap());
 
     let counts = migrate(&from, &to, false).await;
-    assert_eq!(map_counts(&counts, |counts| counts.replaced), [1, 0, 1, 1, 1, 1, 0]);
+    assert_eq!(map_counts(&counts, |counts| counts.replaced), [1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
     assert!(counts.iter().all(MigrationCounts::is_complete), "{counts:?}");
     assert_eq!(
         to.state.list_servers().await.unwrap().len(),
@@ -182,5 +210,5 @@ async fn callbacks_are_found_among_many_others() {
     let first = migrate(&from, &to, false).await;
     assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
     let again = migrate(&from, &to, false).await;
-    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 7]);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 11]);
 }

@@ -197,8 +197,9 @@ fn set_value(values: &mut Vec<(String, Option<String>)>, key: &str, value: Optio
 ///
 /// The archive determines everything that nobody has changed through the API: publication, metadata
 /// edits, protection and tenant are kept. Formats that are not part of the archive are kept as
-/// well. Returns `None` if the recording was deleted; a late copy of an archive does not restore
-/// it.
+/// well, and so is metadata: of several formats that differ in a value, the first one that came
+/// determines it. Returns `None` if the recording was deleted; a late copy of an archive does not
+/// restore it.
 #[must_use]
 pub fn merge_recording(before: Option<&Recording>, incoming: &Recording) -> Option<Recording> {
     let mut merged = incoming.clone();
@@ -224,6 +225,7 @@ pub fn merge_recording(before: Option<&Recording>, incoming: &Recording) -> Opti
     merged.ended_at = merged.ended_at.or(before.ended_at);
     merged.formats = merge_formats(&before.formats, &incoming.formats);
     merged.details = merge_details(&before.details, &incoming.details);
+    keep_earlier_metadata(before, incoming, &mut merged);
     // The tenant was determined by the first import or by an administrator.
     for key in RESERVED_KEYS {
         merged.metadata.retain(|(name, _)| name != key);
@@ -259,6 +261,27 @@ fn merge_details(before: &RecordingDetails, incoming: &RecordingDetails) -> Reco
         breakout_rooms: rooms,
         raw_size: incoming.raw_size.or(before.raw_size),
         metadata_edits: before.metadata_edits.clone(),
+        metadata_formats: incoming.metadata_formats.clone(),
+    }
+}
+
+/// Keeps the metadata values that a recording has, except those whose format is in the archive
+/// again. Of a value whose format is unknown, since the original Scalelite imported it, any format
+/// that comes again counts as the one that it came with.
+fn keep_earlier_metadata(before: &Recording, incoming: &Recording, merged: &mut Recording) {
+    let comes_again = |name: &str| incoming.formats.iter().any(|format| format.format == name);
+    let any_comes_again = before.formats.iter().any(|format| comes_again(&format.format));
+    for (key, value) in &before.metadata {
+        let source = before.details.metadata_formats.iter().find(|(name, _)| name == key);
+        let may_replace = source.map_or(any_comes_again, |(_, format)| comes_again(format));
+        if may_replace && incoming.metadata.iter().any(|(name, _)| name == key) {
+            continue;
+        }
+        set_value(&mut merged.metadata, key, Some(value.clone()));
+        let sources = &mut merged.details.metadata_formats;
+        sources.retain(|(name, _)| name != key);
+        sources.extend(source.cloned());
+        sources.sort();
     }
 }
 

@@ -6,6 +6,7 @@ mod file_types;
 mod names;
 pub mod playback_access;
 pub mod retention;
+pub mod times;
 
 use crate::time::Timestamp;
 
@@ -72,6 +73,9 @@ pub struct RecordingDetails {
     /// Metadata changed through the API: names and values, `None` for removed ones. A further
     /// import must not undo these changes.
     pub metadata_edits: Vec<(String, Option<String>)>,
+    /// Which format each metadata value came with: keys and formats, sorted. A value is replaced
+    /// only by an archive that has this format again.
+    pub metadata_formats: Vec<(String, String)>,
 }
 
 /// A recording with its metadata and formats.
@@ -93,7 +97,8 @@ pub struct Recording {
     pub started_at: Option<Timestamp>,
     /// When the meeting ended.
     pub ended_at: Option<Timestamp>,
-    /// When the recording was deleted.
+    /// When the recording was last deleted by this program. It says nothing about whether the
+    /// recording is deleted now: the original Scalelite may have imported it again.
     pub deleted_at: Option<Timestamp>,
     /// Whether viewers need a token.
     pub protected: bool,
@@ -122,10 +127,21 @@ impl Recording {
         entry.map(|(_, value)| value.as_deref().unwrap_or_default())
     }
 
-    /// Returns whether the recording was deleted. Its row is kept as a tombstone.
+    /// Sets what is deleted with a recording to what another one has: state, metadata, formats and
+    /// details.
+    pub fn restore_parts(&mut self, from: &Self) {
+        self.published = from.published;
+        self.state.clone_from(&from.state);
+        self.metadata.clone_from(&from.metadata);
+        self.formats.clone_from(&from.formats);
+        self.details.clone_from(&from.details);
+    }
+
+    /// Returns whether the recording was deleted, which its state alone says. Its row is kept as a
+    /// tombstone.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
-        self.deleted_at.is_some() || self.state.as_deref() == Some("deleted")
+        self.state.as_deref() == Some("deleted")
     }
 }
 

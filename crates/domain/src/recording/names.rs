@@ -27,6 +27,17 @@ impl RecordId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the id is one that BBB generates.
+    #[must_use]
+    pub fn is_made_by_bbb(&self) -> bool {
+        self.0.split_once('-').is_some_and(|(hash, time)| {
+            hash.len() == 40
+                && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && time.len() == 13
+                && time.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
 }
 
 /// The name of a playback format: `presentation`, `video`, `notes`… It consists of lower-case ASCII

@@ -10,6 +10,7 @@ use super::{PlaybackFormat, Recording, RecordingFormatId};
 pub struct PlaybackPermit {
     format_id: RecordingFormatId,
     url: Option<String>,
+    name: Option<String>,
     protected: bool,
 }
 
@@ -24,6 +25,12 @@ impl PlaybackPermit {
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
+    }
+
+    /// Returns the name of the meeting.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// Returns whether the recording is protected. Caches must not store files of protected
@@ -74,7 +81,8 @@ impl PlaybackAccess {
             return Self::NotFound;
         };
         let protected = protection && recording.protected;
-        let permit = PlaybackPermit { format_id, url: format.url.clone(), protected };
+        let (url, name) = (format.url.clone(), recording.name.clone());
+        let permit = PlaybackPermit { format_id, url, name, protected };
         if protected { Self::Protected(ProtectedRecording(permit)) } else { Self::Granted(permit) }
     }
 
@@ -182,7 +190,6 @@ mod tests {
                 [
                     recording.record_id == requested.record_id.as_str(),
                     recording.published,
-                    recording.deleted_at.is_none(),
                     recording.state.as_deref() != Some("deleted"),
                     recording.formats.iter().any(|format| format.format == requested.format.as_str()),
                     match &scope { TenantScope::All => true, TenantScope::Tenant(id) => tenant == Some(id) },

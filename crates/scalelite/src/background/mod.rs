@@ -44,8 +44,8 @@ pub fn start_jobs(
     let app = &wired.app;
     let runner = JobRunner::new(app, stop.clone());
     let mut tasks = Vec::new();
-    if let Some(recordings) = wired.recordings.clone() {
-        tasks.push(runner.start(StoreAdoption { recordings }));
+    if wired.recordings.is_some() {
+        tasks.push(runner.start(StoreAdoption { app: app.clone() }));
     }
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());

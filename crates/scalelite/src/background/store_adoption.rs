@@ -1,10 +1,11 @@
 //! Uses the recording store once at the start of the process, so that its schema is brought up to
-//! date then, and not when the first recording arrives.
+//! date then, and not when the first recording arrives; and records there how long deleted recordings
+//! are kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::Recordings;
+use app::App;
+use app::recordings::trash_time;
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 
@@ -12,7 +13,7 @@ use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 pub(super) struct StoreAdoption {
-    pub(super) recordings: Arc<dyn Recordings>,
+    pub(super) app: App,
 }
 
 impl PeriodicJob for StoreAdoption {
@@ -29,7 +30,10 @@ impl PeriodicJob for StoreAdoption {
     }
 
     async fn run(&mut self, _run_number: u64) -> JobResult {
-        self.recordings.check_recording_store().await?;
+        if let Some(recordings) = &self.app.recording_store {
+            recordings.check_recording_store().await?;
+            trash_time::record_trash_ms(&self.app).await?;
+        }
         Ok(NextRun::Never)
     }
 }

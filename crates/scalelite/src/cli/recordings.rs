@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cmd::{CommandContext, CommandFailure, imports, recordings};
+use crate::cmd::{CommandContext, CommandFailure, imports, recordings, storage};
 
 /// Selects recordings. Conditions that are given must all hold.
 #[derive(Clone, Debug, Default, Args)]
@@ -73,6 +73,12 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Bring deleted recordings back, from the trash or from archives that came after the deletion.
+    Undelete {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Restore deleted recordings from the trash, as they were.
     Restore {
         /// Ids of the recordings.
@@ -109,6 +115,26 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write rows for recordings that have files and no row, as after the loss of the database. May be
+    /// interrupted and repeated.
+    Index {
+        /// Only list what would be written.
+        #[arg(long)]
+        dry_run: bool,
+        /// Only this directory, RECORDING_PUBLISH_DIR or RECORDING_UNPUBLISH_DIR.
+        dir: Option<PathBuf>,
+    },
+    /// Copy the files of all recordings to another storage while they are served. May be interrupted
+    /// and repeated.
+    MoveStorage {
+        /// `s3` for the bucket of the settings, or a directory, which gets the subdirectories
+        /// published, unpublished and deleted.
+        #[arg(long, value_name = "s3|DIR")]
+        to: String,
+        /// Remove files at the source once their copies are verified. The server must use the target.
+        #[arg(long)]
+        remove_source: bool,
+    },
     /// Delete recordings whose meetings ended long ago.
     Retention {
         /// How many days after the end of the meeting a recording is kept.
@@ -123,9 +149,12 @@ pub(super) enum RecordingsCommand {
     },
     /// Import archives of recordings; the archives are kept. No server needs to run.
     Import {
-        /// Archives: `<record_id>.tar` or `<record_id>-<format>.tar`; also .tar.gz and .tgz.
+        /// Archives of one or several recordings: .tar, .tar.gz, .tgz or .tar.zst.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Bring recordings back that were deleted before.
+        #[arg(long)]
+        undelete: bool,
     },
     /// List received archives and the state of their imports.
     Imports {
@@ -133,7 +162,7 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take an archive out of quarantine and import it again.
+    /// Import an archive again that is kept in quarantine or aside.
     Retry {
         /// Name of the archive, as `recordings imports` shows it.
         name: String,
@@ -159,6 +188,7 @@ pub(super) async fn run(
         RecordingsCommand::Delete { ids, erase, yes } => {
             recordings::delete(context, &ids, yes, erase).await
         }
+        RecordingsCommand::Undelete { ids } => imports::undelete(context, &ids).await,
         RecordingsCommand::Restore { ids } => recordings::restore(context, &ids).await,
         RecordingsCommand::Trash { json } => recordings::list_trash(context, json).await,
         RecordingsCommand::Update { id, metadata } => {
@@ -170,10 +200,18 @@ pub(super) async fn run(
         RecordingsCommand::Check { repair, json } => {
             recordings::check_files(context, repair, json).await
         }
+        RecordingsCommand::Index { dry_run, dir } => {
+            storage::index(context, dir.as_deref(), dry_run).await
+        }
+        RecordingsCommand::MoveStorage { to, remove_source } => {
+            storage::move_storage(context, &to, remove_source).await
+        }
         RecordingsCommand::Retention { days, selection, dry_run } => {
             recordings::apply_retention(context, days, &selection, dry_run).await
         }
-        RecordingsCommand::Import { files } => imports::import(context, &files).await,
+        RecordingsCommand::Import { files, undelete } => {
+            imports::import(context, &files, undelete).await
+        }
         RecordingsCommand::Imports { json } => imports::list(context, json).await,
         RecordingsCommand::Retry { name } => imports::retry(context, &name).await,
     }

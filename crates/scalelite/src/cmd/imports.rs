@@ -1,14 +1,16 @@
-//! `recordings import`, `imports` and `retry`: imports of archives.
+//! `recordings import`, `imports`, `retry` and `undelete`: imports of archives.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use app::ports::{ArchiveRecord, ImportStage, SpooledArchive};
-use app::recordings::import::{ImportResult, Importer, ScanError};
+use app::recordings::import::{ImportResult, Importer, ScanError, deleted_ids};
+use app::recordings::undelete::{UndeleteError, undelete_recording};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::recordings::recording_store;
 use super::{CommandContext, CommandFailure, format_time};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text, printable};
@@ -29,14 +31,24 @@ fn importer(context: &CommandContext) -> Result<&Importer, CommandFailure> {
     context.importer.as_ref().ok_or_else(missing)
 }
 
-/// Imports files one after the other.
-pub async fn import(context: &CommandContext, files: &[PathBuf]) -> Result<(), CommandFailure> {
+impl From<UndeleteError> for CommandFailure {
+    fn from(error: UndeleteError) -> Self {
+        Self(format!("ERROR: {error}"))
+    }
+}
+
+/// Imports files one after the other. With `undelete`, deletions of recordings in them are lifted.
+pub async fn import(
+    context: &CommandContext,
+    files: &[PathBuf],
+    undelete: bool,
+) -> Result<(), CommandFailure> {
     let importer = importer(context)?;
     let bar = progress_bar(files.len());
     let mut failed = 0;
     for file in files {
         bar.set_message(printable(&file.display().to_string()));
-        let result = import_file(importer, file).await?;
+        let result = import_file(context, importer, file, undelete).await?;
         bar.suspend(|| match &result {
             Ok(text) => print_line(format!("{}: {}", file.display(), printable(text))),
             Err(text) => print_note(format!("{}: {text}", file.display())),
@@ -54,38 +66,152 @@ pub async fn import(context: &CommandContext, files: &[PathBuf]) -> Result<(), C
 
 /// Imports a file. The inner result describes in one line what was imported, or why it was not.
 async fn import_file(
+    context: &CommandContext,
     importer: &Importer,
     file: &Path,
+    undelete: bool,
 ) -> Result<Result<String, String>, CommandFailure> {
     let archive = match importer.spool.copy_into_spool(file).await {
         Ok(archive) => archive,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    Ok(match importer.import_archive(&archive).await? {
-        ImportResult::Done(records, None) => Ok(format!("imported {}", records.join(", "))),
-        ImportResult::Done(_, Some(note)) => Ok(note),
-        ImportResult::Postponed(reason) => Err(format!("{reason} (the server retries)")),
-        ImportResult::Full(reason) => Err(reason),
-        ImportResult::Quarantined(reason) => Err(format!("quarantined: {reason}")),
-        ImportResult::NotClaimed => await_import(importer, &archive).await?,
+    let outcome = import_archive(importer, &archive).await?;
+    let ArchiveOutcome::SetAside(reason) = outcome else { return Ok(outcome.into_result()) };
+    if !undelete {
+        let advice = "`recordings import --undelete` brings it back";
+        return Ok(Err(format!("set aside: {reason} ({advice})")));
+    }
+    let mut texts = Vec::new();
+    for id in deleted_ids(&reason) {
+        let lifted = undelete_one(context, id).await?;
+        texts.extend(lifted.is_empty().then(|| format!("deletion of {id} lifted")));
+        for result in lifted {
+            match result {
+                Ok(text) => texts.push(text),
+                Err(text) => return Ok(Err(text)),
+            }
+        }
+    }
+    Ok(Ok(texts.join("; ")))
+}
+
+/// What became of an archive.
+enum ArchiveOutcome {
+    Imported(String),
+    SetAside(String),
+    Failed(String),
+}
+
+impl ArchiveOutcome {
+    fn into_result(self) -> Result<String, String> {
+        match self {
+            Self::Imported(text) => Ok(text),
+            Self::SetAside(reason) => Err(format!("set aside: {reason}")),
+            Self::Failed(text) => Err(text),
+        }
+    }
+}
+
+async fn import_archive(
+    importer: &Importer,
+    archive: &SpooledArchive,
+) -> Result<ArchiveOutcome, CommandFailure> {
+    Ok(match importer.import_archive(archive).await? {
+        ImportResult::Done(records, note) => {
+            let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+            ArchiveOutcome::Imported(format!("imported {}{note}", records.join(", ")))
+        }
+        ImportResult::Postponed(reason) => {
+            ArchiveOutcome::Failed(format!("{reason} (the server retries)"))
+        }
+        ImportResult::Full(reason) => ArchiveOutcome::Failed(reason),
+        ImportResult::Quarantined(reason) => {
+            ArchiveOutcome::Failed(format!("quarantined: {reason}"))
+        }
+        ImportResult::SetAside(archive) => ArchiveOutcome::SetAside(archive.reason),
+        ImportResult::NotClaimed => await_import(importer, archive).await?,
     })
+}
+
+/// Lifts the deletion of recordings: they are restored from the trash, or the archives that were set
+/// aside are imported.
+pub async fn undelete(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
+    let mut failed = 0;
+    for id in ids {
+        let results = undelete_one(context, id).await?;
+        if results.is_empty() {
+            print_note(format!(
+                "{}: its deletion is lifted, but nothing of it is left here: send its archive again \
+                 (bbb-record --rebuild on its BBB server)",
+                printable(id)
+            ));
+            failed += 1;
+        }
+        for result in results {
+            match result {
+                Ok(text) => print_line(format!("{}: {}", printable(id), printable(&text))),
+                Err(text) => {
+                    print_note(format!("{}: {}", printable(id), printable(&text)));
+                    failed += 1;
+                }
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(CommandFailure("ERROR: not everything was brought back".to_owned())),
+    }
+}
+
+/// Lifts the deletion of a recording. The results say what was brought back; there are none if
+/// nothing of it is left.
+async fn undelete_one(
+    context: &CommandContext,
+    id: &str,
+) -> Result<Vec<Result<String, String>>, CommandFailure> {
+    let store = recording_store(context)?;
+    let importer = context.importer.as_ref();
+    let undeleted = undelete_recording(&context.app, store, importer, id).await;
+    let undeleted = undeleted.map_err(|error| match error {
+        UndeleteError::NotDeleted => {
+            CommandFailure(format!("ERROR: No deleted recording found with id: {}", printable(id)))
+        }
+        error => error.into(),
+    })?;
+    let mut results = Vec::new();
+    if undeleted.restored {
+        results.push(Ok("restored from the trash".to_owned()));
+    }
+    if let Some(importer) = importer {
+        for archive in &undeleted.archives {
+            results.push(import_archive(importer, archive).await?.into_result());
+        }
+    }
+    Ok(results)
 }
 
 /// Waits for the import of an archive that a running server has claimed.
 async fn await_import(
     importer: &Importer,
     archive: &SpooledArchive,
-) -> Result<Result<String, String>, CommandFailure> {
+) -> Result<ArchiveOutcome, CommandFailure> {
     loop {
         let archives = importer.records.list_archives(MAX_LISTED_ARCHIVES).await?;
         let Some(record) = archives.into_iter().find(|record| record.name == archive.name) else {
-            return Ok(Err("no longer listed".to_owned()));
+            return Ok(ArchiveOutcome::Failed("no longer listed".to_owned()));
         };
         let reason = record.reason.unwrap_or_default();
         match record.stage {
-            ImportStage::Done => return Ok(Ok("imported by the server".to_owned())),
-            ImportStage::Quarantined => return Ok(Err(format!("quarantined: {reason}"))),
-            ImportStage::Received if !reason.is_empty() => return Ok(Err(reason)),
+            ImportStage::Done => {
+                return Ok(ArchiveOutcome::Imported("imported by the server".to_owned()));
+            }
+            ImportStage::Quarantined => {
+                return Ok(ArchiveOutcome::Failed(format!("quarantined: {reason}")));
+            }
+            ImportStage::SetAside => return Ok(ArchiveOutcome::SetAside(reason)),
+            ImportStage::Received if !reason.is_empty() => {
+                return Ok(ArchiveOutcome::Failed(reason));
+            }
             ImportStage::Received | ImportStage::Importing => {
                 tokio::time::sleep(CHECK_INTERVAL).await;
             }
@@ -141,20 +267,15 @@ fn to_json(archive: &ArchiveRecord) -> serde_json::Value {
     })
 }
 
-/// Takes an archive out of quarantine and imports it.
+/// Imports an archive that is kept, in quarantine or aside.
 pub async fn retry(context: &CommandContext, name: &str) -> Result<(), CommandFailure> {
     let importer = importer(context)?;
     let Some(archive) = importer.retry_archive(name).await? else {
         return Err(CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name))));
     };
-    match importer.import_archive(&archive).await? {
-        ImportResult::Done(records, _) => print_line(format!("imported {}", records.join(", "))),
-        ImportResult::NotClaimed => print_line("the running server imports it"),
-        ImportResult::Postponed(reason)
-        | ImportResult::Full(reason)
-        | ImportResult::Quarantined(reason) => {
-            return Err(CommandFailure(format!("ERROR: {}", printable(&reason))));
-        }
+    match import_archive(importer, &archive).await?.into_result() {
+        Ok(text) => print_line(printable(&text)),
+        Err(text) => return Err(CommandFailure(format!("ERROR: {}", printable(&text)))),
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod serve;
 pub mod servers;
 pub mod sign;
 pub mod status;
+pub mod storage;
 pub mod tenants;
 
 use std::io::BufRead as _;
@@ -67,6 +68,8 @@ pub struct CommandContext {
     pub secret_is_generated: bool,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
+    /// The settings.
+    pub config: Config,
 }
 
 /// Connects the application to its stores and runs a command. Nothing is logged unless a log level is
@@ -96,6 +99,7 @@ pub fn run_without_log(
         url: listening_url(config),
         secret_is_generated: wired.secret_is_generated,
         importer: wired.importer,
+        config: config.clone(),
     };
     build_runtime(false)?.block_on(command(&context))
 }

@@ -6,6 +6,7 @@ use app::admin::recordings::{self, FaultReport, RecordingFault};
 use app::ports::{RecordingStore, TrashedRecording, Visibility};
 use app::recordings::file_moves::{self, FileMoveError};
 use app::recordings::retention::{Retention, delete_expired};
+use app::recordings::trash_time::find_trash_ms;
 use domain::recording::catalog::{
     MetadataMatch, RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
 };
@@ -40,7 +41,9 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_lowercase(), value.to_owned()))
 }
 
-fn recording_store(context: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
+pub(super) fn recording_store(
+    context: &CommandContext,
+) -> Result<&dyn RecordingStore, CommandFailure> {
     let missing =
         || CommandFailure("ERROR: there is no database of recordings (DB_DISABLED)".to_owned());
     context.app.recording_store.as_deref().ok_or_else(missing)
@@ -145,13 +148,40 @@ pub async fn set_published(
 ) -> Result<(), CommandFailure> {
     let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
     let store = recording_store(context)?;
+    let mut outcome = ChangedRecordings::default();
     for id in ids {
-        if !recordings::set_visibility(&context.app, store, id, visibility).await? {
-            return Err(unknown_recording(id));
+        outcome.add(id, recordings::set_visibility(&context.app, store, id, visibility).await);
+    }
+    outcome.finish()
+}
+
+/// What became of the recordings of a list. One that fails does not keep others from being changed.
+#[derive(Default)]
+struct ChangedRecordings {
+    failures: Vec<CommandFailure>,
+}
+
+impl ChangedRecordings {
+    /// Adds the result for one recording: whether it exists.
+    fn add(&mut self, id: &str, result: Result<bool, FileMoveError>) {
+        match result {
+            Ok(true) => {}
+            Ok(false) => self.failures.push(unknown_recording(id)),
+            Err(error) => {
+                self.failures.push(CommandFailure(format!("ERROR: {}: {error}", printable(id))));
+            }
         }
     }
-    print_line("OK");
-    Ok(())
+
+    /// Prints all failures, the last one as the result.
+    fn finish(mut self) -> Result<(), CommandFailure> {
+        let Some(last) = self.failures.pop() else {
+            print_line("OK");
+            return Ok(());
+        };
+        self.failures.into_iter().for_each(|CommandFailure(text)| print_note(text));
+        Err(last)
+    }
 }
 
 async fn change_recordings(
@@ -212,18 +242,18 @@ pub async fn delete(
             return Ok(());
         }
     }
+    let mut outcome = ChangedRecordings::default();
     for id in ids {
         let app = &context.app;
-        let found = match erase {
-            true => file_moves::erase_recording(app, store, id).await?,
-            false => file_moves::delete_recording(app, store, id, &TenantScope::All).await?,
-        };
-        if !found {
-            return Err(unknown_recording(id));
-        }
+        outcome.add(
+            id,
+            match erase {
+                true => file_moves::erase_recording(app, store, id).await,
+                false => file_moves::delete_recording(app, store, id, &TenantScope::All).await,
+            },
+        );
     }
-    print_line("OK");
-    Ok(())
+    outcome.finish()
 }
 
 /// Restores recordings from the trash.
@@ -243,7 +273,8 @@ pub async fn restore(context: &CommandContext, ids: &[String]) -> Result<(), Com
 /// Lists the recordings in the trash: id, formats, and when their files will be removed.
 pub async fn list_trash(context: &CommandContext, json: bool) -> Result<(), CommandFailure> {
     let store = recording_store(context)?;
-    let keep_ms = context.app.policy.recordings.trash_ms;
+    let own_ms = context.app.policy.recordings.trash_ms;
+    let keep_ms = find_trash_ms(store, own_ms).await?;
     let mut after = None::<String>;
     loop {
         let page = store.list_trash(after.as_deref(), TRASH_PAGE_SIZE).await?;
@@ -306,10 +337,12 @@ pub async fn report_files(
     repair: bool,
     json: bool,
 ) -> Result<usize, CommandFailure> {
-    let mut unrepaired = 0;
+    let (mut unrepaired, mut unknown) = (0, 0);
     let report = |report: &FaultReport| {
         let FaultReport { record_id, format, fault, repaired } = report;
         unrepaired += usize::from(!repaired);
+        let unindexed = *fault == RecordingFault::Unknown;
+        unknown += usize::from(unindexed);
         let fault = match fault {
             RecordingFault::NoFiles => "no files",
             RecordingFault::Misplaced => "files in the wrong place",
@@ -322,15 +355,29 @@ pub async fn report_files(
             });
             return print_line(report.to_string());
         }
-        let result = if *repaired { "\trepaired" } else { "" };
+        let result = match (*repaired, unindexed) {
+            (true, _) => "\trepaired",
+            (false, true) if repair => "\t`recordings index` writes its row",
+            (false, _) => "",
+        };
         print_line(format!("{}\t{}\t{fault}{result}", printable(record_id), printable(format)));
     };
     let store = recording_store(context)?;
     let found = recordings::check_recording_files(&context.app, store, repair, report).await?;
-    if found == 0 {
+    let links = recordings::list_refused_links(&context.app).await?;
+    for link in &links {
+        print_line(match json {
+            true => json!({ "fault": "link not followed", "link": link }).to_string(),
+            false => printable(link),
+        });
+    }
+    if unknown > 0 && !repair {
+        print_note(format!("`recordings index` writes rows for {unknown} formats that have none"));
+    }
+    if found + links.len() == 0 {
         print_note("Database and files match");
     }
-    Ok(unrepaired)
+    Ok(unrepaired + links.len())
 }
 
 /// Deletes recordings whose meetings ended more than `days` days ago.

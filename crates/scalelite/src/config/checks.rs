@@ -33,15 +33,20 @@ impl Config {
                 warn(name, None, "it has no effect without CLOUDFRONT_URL".to_owned());
             }
         }
-        if self.s3_recording {
-            let needed = [
-                ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),
-                ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
-                ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
-            ];
-            require_all_set(&needed, "S3_RECORDING")?;
-        }
-        Ok(())
+        if self.s3_recording { self.check_s3() } else { Ok(()) }
+    }
+
+    /// Checks that everything is set that a bucket needs.
+    ///
+    /// # Errors
+    /// The name of what is missing.
+    pub fn check_s3(&self) -> Result<(), String> {
+        let needed = [
+            ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),
+            ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
+            ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
+        ];
+        require_all_set(&needed, "S3_RECORDING")
     }
 }
 

@@ -11,6 +11,7 @@ mod list_values;
 mod original_values;
 mod rails;
 pub mod reading;
+pub mod recording_values;
 pub mod reference;
 pub mod settings;
 pub mod sources;

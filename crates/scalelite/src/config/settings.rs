@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bbb::Algorithms;
 
 use super::reading::{EffectiveSetting, read_setting};
+use super::recording_values::{Dirs, SecurityPolicy};
 use super::sources::Sources;
 use super::values::{
     AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
@@ -252,12 +253,14 @@ settings! {
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings refuses calls that name neither recordings nor meetings.
         get_recordings_api_filtered: bool = "GET_RECORDINGS_API_FILTERED" or "false";
-        /// How many days the files of deleted recordings are kept, so that `recordings restore` can bring them back;
-        /// 0: they are removed immediately.
-        recording_trash_days: Count = "RECORDING_TRASH_DAYS" or "0";
+        /// How many days the files of deleted recordings are kept for `recordings undelete`; 0: not at all. The store
+        /// remembers what servers were told, and commands heed that. Unset: what the store remembers, otherwise 0.
+        recording_trash_days: Option<Count> = "RECORDING_TRASH_DAYS" or "";
         /// Directory of the files of deleted recordings, best on the file system of the published ones.
         /// Unset: `deleted` next to RECORDING_PUBLISH_DIR.
         recording_trash_dir: Option<PathBuf> = "RECORDING_TRASH_DIR" or "";
+        /// Directories on other disks, separated by colons: symbolic links in recordings to what is below them are followed.
+        recording_link_roots: Dirs = "RECORDING_LINK_ROOTS" or "";
         /// Recordings are deleted this many days after their meetings ended, checked daily; 0: never.
         recording_retention_days: Count = "RECORDING_RETENTION_DAYS" or "0";
         /// RECORDING_RETENTION_DAYS applies only to recordings of this tenant, given by its id.
@@ -281,6 +284,8 @@ settings! {
         /// Directory of BBB's player, served as /playback/presentation/2.3/. Unset: a plain page
         /// plays the videos of a presentation.
         playback_player_dir: Option<PathBuf> = "PLAYBACK_PLAYER_DIR" or "";
+        /// The Content-Security-Policy of player and recordings. Unset: one with which the players of BBB 2.x to 3.x work.
+        playback_csp: Option<SecurityPolicy> = "PLAYBACK_CSP" or "";
         /// The web server in front sends the files of recordings and of the player, as X-Accel-Redirect headers
         /// (/static-resource/…) tell it: set this if the original's nginx is kept.
         playback_x_accel: bool = "PLAYBACK_X_ACCEL" or "false";

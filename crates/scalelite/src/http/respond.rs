@@ -96,8 +96,8 @@ pub(super) fn redirect_with_status(
 
 /// Sets headers that keep browsers from guessing content types, from sending the address of a page
 /// to other sites, and from loading more than `policy` (a `Content-Security-Policy`) allows.
-pub(super) fn set_security_headers(headers: &mut HeaderMap, policy: &'static str) {
+pub(super) fn set_security_headers(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
 }

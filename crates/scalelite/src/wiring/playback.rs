@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{WiringError, load_or_create_secret};
+use crate::config::recording_values::SecurityPolicy;
 use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::{Cdn, NotFoundPage, PlaybackService};
@@ -44,6 +45,7 @@ pub(super) fn build_playback_service(
         formats: config.recording_playback_formats.0.clone(),
         x_accel: config.playback_x_accel,
         player_dir: config.playback_player_dir.clone(),
+        security_policy: config.playback_csp.clone().map(|SecurityPolicy(policy)| policy),
         not_found_page: not_found.map_err(WiringError::Setting)?,
         cdn: build_cdn(config)?,
     }))

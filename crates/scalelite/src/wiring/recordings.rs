@@ -1,14 +1,18 @@
 //! Builds the storage, retention, import and upload of recordings.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::blobs::directories::DirectoryBlobs;
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
+use adapters::blobs::transfer::BlobsCopier;
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
+use app::recordings::claimed_blobs::ClaimedBlobs;
 use app::recordings::import::{ImportRules, Importer};
 use app::recordings::retention::Retention;
+use app::recordings::storage_move::FormatCopier;
 use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
 
 use super::WiringError;
@@ -21,13 +25,58 @@ use crate::config::values::Secret;
 /// When the settings of S3 are not valid.
 pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
     if config.s3_recording {
-        let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
-        return Ok(Arc::new(blobs));
+        return build_s3_blobs(config);
     }
+    Ok(build_directory_blobs(config))
+}
+
+/// Builds the storage of recording files in the directories of the settings.
+pub fn build_directory_blobs(config: &Config) -> Arc<dyn Blobs> {
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
     let trash = config.recording_trash_dir.clone();
-    let trash = trash.unwrap_or_else(|| published.with_file_name("deleted"));
-    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone(), trash)))
+    Arc::new(DirectoryBlobs::with_link_roots(
+        published.clone(),
+        unpublished.clone(),
+        trash.unwrap_or_else(|| published.with_file_name("deleted")),
+        config.recording_link_roots.0.clone(),
+    ))
+}
+
+/// Builds the storage of recording files in the bucket of the settings.
+///
+/// # Errors
+/// When the settings of S3 are missing or not valid.
+pub fn build_s3_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+    config.check_s3().map_err(WiringError::Setting)?;
+    let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
+    Ok(Arc::new(blobs))
+}
+
+/// The directory of published recordings below a directory to which a library is moved.
+pub fn published_below(dir: &Path) -> PathBuf {
+    dir.join("published")
+}
+
+/// Builds the storage of recording files below a directory to which a library is moved.
+pub fn build_blobs_below(dir: &Path) -> Arc<dyn Blobs> {
+    let [unpublished, trash] = ["unpublished", "deleted"].map(|name| dir.join(name));
+    Arc::new(DirectoryBlobs::new(published_below(dir), unpublished, trash))
+}
+
+/// Builds what copies formats from one storage to another.
+pub fn build_copier(
+    config: &Config,
+    source: Arc<dyn Blobs>,
+    target: Arc<dyn Blobs>,
+) -> Box<dyn FormatCopier> {
+    Box::new(BlobsCopier { source, target, work_dir: config.recording_work_dir.clone() })
+}
+
+/// Puts the claims of the store before all changes of files, if there is a store of recordings.
+pub(super) fn claim_changes(blobs: Arc<dyn Blobs>, app: &App) -> Arc<dyn Blobs> {
+    let Some(records) = app.recording_store.clone() else { return blobs };
+    let (clock, entropy) = (app.clock.clone(), app.entropy.clone());
+    Arc::new(ClaimedBlobs { blobs, records, clock, entropy })
 }
 
 /// The rule by which recordings are deleted automatically; `None` if they are not.
@@ -77,6 +126,7 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
             unpublished: config.recording_import_unpublished,
             protected: config.protected_recordings_enabled,
         },
+        trash_ms: app.policy.recordings.trash_ms,
     })
 }
 

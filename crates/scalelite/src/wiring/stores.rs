@@ -61,7 +61,7 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
         RecordingStoreUrl::Postgres(_) => postgres.map(|store| store as _),
         RecordingStoreUrl::Embedded => embedded.map(|store| store as _),
     };
-    let recordings = recording_store.clone().map(|store| store as _);
+    let recordings = recording_store.clone();
     Ok(OpenedStores { stores: Stores { state, recordings }, recording_store, inspectors })
 }
 

@@ -118,7 +118,7 @@ async fn recordings_of_the_original_are_copied_and_copied_back() -> anyhow::Resu
     );
     assert!(!copied.stdout.contains("servers"));
     let rows = "SELECT record_id, meeting_id, name, published, participants, state, starttime, \
-                endtime, deleted_at, protected, publish_updated FROM recordings ORDER BY record_id";
+                endtime, protected, publish_updated FROM recordings ORDER BY record_id";
     let metadata = "SELECT r.record_id, m.key, m.value FROM metadata m JOIN recordings r \
                     ON r.id = m.recording_id ORDER BY 1, 2";
     let callbacks = "SELECT c.meeting_id, r.record_id, c.callback_attributes FROM callback_data c \

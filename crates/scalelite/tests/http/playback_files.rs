@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 
-use domain::Timestamp;
 use domain::recording::Recording;
 use testkit::product::{ClientConnection, new_request};
 
@@ -182,12 +181,27 @@ async fn hidden_files_are_not_found() {
     assert_eq!(unknown.xml_field("messageKey"), "unsupportedRequest");
 }
 
+/// The original sets the state when it imports a recording again, and knows nothing of our time of
+/// deletion.
+#[tokio::test]
+async fn a_recording_that_the_original_imported_again_is_shown() {
+    let playback = start_playback().await;
+    let again = Recording {
+        deleted_at: Some(domain::Timestamp(1)),
+        ..recording(&["presentation", "video"])
+    };
+    playback.record_recording(&again).await;
+    assert_eq!(playback.get(&file_target("video/")).await.status, 200);
+    let listed = playback.product.call("getRecordings", "").await.unwrap().text();
+    assert!(listed.contains(RECORD_ID), "{listed}");
+}
+
 #[tokio::test]
 async fn unpublished_and_deleted_recordings_are_not_found_at_once() {
     let playback = start_playback().await;
     let published = recording(&["presentation", "video"]);
     let unpublished = Recording { published: false, ..published.clone() };
-    let deleted = Recording { deleted_at: Some(Timestamp(1)), ..published.clone() };
+    let deleted = Recording { state: Some("deleted".to_owned()), ..published.clone() };
     for recording in [unpublished, deleted] {
         playback.record_recording(&published).await;
         assert_eq!(playback.get(&file_target("video/video-0.m4v")).await.status, 200);

@@ -164,9 +164,7 @@ async fn captions_are_as_protected_as_their_recording() {
     for path in ["presentation/caption_de.vtt", "video/captions.json"] {
         assert_not_found(&playback.get(&file_target(path)).await);
     }
-    playback
-        .record_recording(&Recording { deleted_at: Some(domain::Timestamp(1)), ..recording })
-        .await;
+    playback.record_recording(&Recording { state: Some("deleted".to_owned()), ..recording }).await;
     let response =
         playback.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
     assert_eq!(json_response(&response.unwrap())["messageKey"], "noRecordings");

@@ -10,7 +10,8 @@ use testkit::seeded_rng::SeededRng;
 use tokio::time::sleep;
 
 use crate::tools::{
-    CLAIM_DEADLINE, file_names, format_names, put_in_spool, recording_row, setup, visibility_of,
+    CLAIM_DEADLINE, archive_of, file_names, format_names, put_in_spool, recording_row, setup,
+    visibility_of,
 };
 
 /// Kills in a usual run.
@@ -36,23 +37,30 @@ async fn killed_imports_are_completed_by_the_next_start() {
     let mut rng = SeededRng::new(5);
     let (mut before, mut after) = (0, 0);
     for n in 0..rounds {
-        let sample = SampleRecording::new(1000 + n);
-        let name = format!("{}.tar", sample.record_id);
+        // Every second archive has two recordings.
+        let mut samples = vec![SampleRecording::new(1000 + n)];
+        let mut name = format!("{}.tar", samples[0].record_id);
+        if n % 2 == 1 {
+            samples.push(SampleRecording::new(5000 + n));
+            name = format!("lecture {n}.tar");
+        }
         let importer = setup.clone().with_serve_argument("--roles=importer");
         let mut product = importer.spawn().unwrap();
         // Two archives of the same name: the second one replaces the first one, or is imported
         // after it.
-        put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
+        put_in_spool(&setup, &name, &archive_of(&samples, &FORMATS[..3]));
         let has_begun = async || product.log().contains("import started");
         wait_until("an import starts", has_begun).await.unwrap();
         sleep(Duration::from_micros(rng.draw_u64(0, MAX_KILL_DELAY_US))).await;
         product.kill().await.unwrap();
-        if is_stored_completely(&setup, &sample).await {
-            after += 1;
-        } else {
-            before += 1;
+        for sample in &samples {
+            if is_stored_completely(&setup, sample).await {
+                after += 1;
+            } else {
+                before += 1;
+            }
         }
-        put_in_spool(&setup, &name, &sample.archive(&FORMATS));
+        put_in_spool(&setup, &name, &archive_of(&samples, &FORMATS));
         let mut product = importer.spawn().unwrap();
         // The claim of a process that was killed before it locked the archive has to expire.
         let is_imported = async || file_names(&setup.folder().join("spool")).is_empty();
@@ -61,11 +69,11 @@ async fn killed_imports_are_completed_by_the_next_start() {
         let is_clean = async || file_names(&setup.folder().join("work")).is_empty();
         wait_until("the work directory is empty", is_clean).await.unwrap();
         product.kill().await.unwrap();
-        assert!(is_stored_completely(&setup, &sample).await);
-        assert_eq!(
-            format_names(&recording_row(&setup, &sample).await.unwrap()).len(),
-            FORMATS.len()
-        );
+        for sample in &samples {
+            assert!(is_stored_completely(&setup, sample).await);
+            let row = recording_row(&setup, sample).await.unwrap();
+            assert_eq!(format_names(&row).len(), FORMATS.len());
+        }
     }
     println!("{before} kills before the recording was stored, {after} after");
     for dir in ["published", "unpublished"] {

@@ -6,11 +6,17 @@ mod crash;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod killed_moves;
+#[cfg(test)]
+mod links;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
@@ -21,6 +27,8 @@ mod test_storage;
 mod tools;
 #[cfg(test)]
 mod trash;
+#[cfg(test)]
+mod undelete;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

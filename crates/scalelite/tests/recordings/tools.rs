@@ -9,6 +9,7 @@ use domain::recording::Recording;
 use serde_json::Value;
 use testkit::product::{Product, Setup, wait_until};
 use testkit::samples::{SampleRecording, recording_dir_settings};
+use testkit::tar::TarBuilder;
 
 /// How long an import may take whose archive was claimed by a process that was killed: such a claim
 /// expires after 30 s.
@@ -32,6 +33,19 @@ pub(crate) fn put_in_spool(setup: &Setup, name: &str, archive: &[u8]) {
     let long_ago = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(long_ago).unwrap();
     std::fs::rename(unfinished, spool.join(name)).unwrap();
+}
+
+/// An archive with these formats of several recordings.
+pub(crate) fn archive_of(samples: &[SampleRecording], formats: &[&str]) -> Vec<u8> {
+    let mut tar = TarBuilder::new();
+    for sample in samples {
+        for format in formats {
+            for (path, content) in sample.files(format) {
+                tar = tar.file(&format!("{format}/{}/{path}", sample.record_id), content);
+            }
+        }
+    }
+    tar.into_bytes()
 }
 
 /// Waits until the spool has no files but hidden ones.

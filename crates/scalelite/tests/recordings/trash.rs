@@ -46,8 +46,12 @@ async fn delete_and_restore(kind: StoreKind, files: FileStorage) {
         with_trash.run_command(&["recordings", "restore", &restored.record_id]).await.unwrap();
     assert!(!second.status.success());
 
-    // The first recording is removed at once, the other one when the trash is emptied.
-    storage.run_command(&with_trash, &["recordings", "delete", "--yes", &restored.record_id]).await;
+    // The first recording is removed at once, the other one when the trash is emptied. A shell that
+    // knows nothing of the setting deletes nothing that the server would have kept.
+    storage
+        .run_command(&storage.setup, &["recordings", "delete", "--yes", &restored.record_id])
+        .await;
+    assert!(!storage.list_files(&restored).await.is_empty());
     storage
         .run_command(
             &with_trash,
@@ -58,7 +62,8 @@ async fn delete_and_restore(kind: StoreKind, files: FileStorage) {
     storage.run_command(&with_trash, &["recordings", "delete", "--yes", &other.record_id]).await;
     assert!(!storage.list_files(&other).await.is_empty());
     product.kill().await.unwrap();
-    let _product = storage.setup.start().await.unwrap();
+    let without_trash = storage.setup.clone().with_setting("RECORDING_TRASH_DAYS", "0");
+    let _product = without_trash.start().await.unwrap();
     let is_empty = async || storage.list_files(&other).await.is_empty();
     wait_until("the trash is empty", is_empty).await.unwrap();
     storage.run_command(&storage.setup, &["recordings", "check"]).await;

@@ -18,7 +18,9 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
         hostile_metadata_is_set_and_removed,
         a_file_move_begins_and_ends,
         an_opposite_change_replaces_a_file_move,
+        a_postponed_file_move_waits_behind_others,
         deleting_leaves_a_tombstone,
+        the_state_alone_says_whether_a_recording_is_deleted,
         the_tombstone_goes_when_no_file_move_is_left,
         an_import_adds_and_merges,
         an_import_keeps_manual_changes,
@@ -29,7 +31,10 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
 
 async fn a_change_changes_those_of_the_scope(factory: RecordingStoreFactory<'_>) {
     let all = [
-        with_metadata(full_recording("a"), &[("keep", "1"), ("set", "1"), ("gone", "1")]),
+        Recording {
+            state: Some("deleted".to_owned()),
+            ..with_metadata(full_recording("a"), &[("keep", "1"), ("set", "1"), ("gone", "1")])
+        },
         Recording { deleted_at: None, ..with_metadata(full_recording("b"), &[("gone", "1")]) },
         Recording { deleted_at: None, ..full_recording("c") },
     ];
@@ -131,6 +136,48 @@ async fn an_opposite_change_replaces_a_file_move(factory: RecordingStoreFactory<
     assert_eq!(page, [other]);
     assert!(!catalog.end_move(&second).await);
     assert!(catalog.end_move(&again).await);
+}
+
+/// The original imports a recording again after it was deleted: it sets the state, and knows
+/// nothing of our time of deletion.
+async fn the_state_alone_says_whether_a_recording_is_deleted(factory: RecordingStoreFactory<'_>) {
+    let again = Recording { deleted_at: Some(NOW), ..full_recording("a") };
+    let catalog = TestCatalog::with(factory, std::slice::from_ref(&again)).await;
+    assert!(!catalog.get("a").await.unwrap().is_deleted());
+    let scope = TenantScope::All;
+    let change = RecordingChange { protected: Some(false), ..RecordingChange::default() };
+    let changed = catalog.0.change_recordings(&texts(&["a"]), &scope, &change).await.unwrap();
+    assert_eq!(changed, ["a"]);
+    assert_eq!(catalog.0.forget_deleted_recordings(NOW.plus_ms(9), 9).await.unwrap(), [""; 0]);
+    let video = with_formats(full_recording("a"), &["video"]);
+    let imported = catalog.import_recording(&video, NOW).await.expect("it is not deleted");
+    assert_eq!(imported.recording.formats.len(), 3);
+    // Deleting it again counts from now.
+    catalog.put(&again).await;
+    let later = NOW.plus_ms(5);
+    catalog.begin_move("a", Destination::Unpublished, later).await.expect("it is not deleted");
+    catalog.begin_move("a", Destination::Removed, later).await.unwrap();
+    assert_eq!(catalog.get("a").await.unwrap().deleted_at, Some(later));
+    // A row that only the original has deleted.
+    let gone = Recording { state: Some("deleted".to_owned()), deleted_at: None, ..again };
+    catalog.put(&gone).await;
+    assert_eq!(catalog.import_recording(&video, NOW).await, None);
+}
+
+async fn a_postponed_file_move_waits_behind_others(factory: RecordingStoreFactory<'_>) {
+    let all = ["a", "b"].map(|id| Recording { deleted_at: None, ..full_recording(id) });
+    let catalog = TestCatalog::with(factory, &all).await;
+    let failing = catalog.begin_move("a", Destination::Unpublished, NOW).await.unwrap();
+    let other = catalog.begin_move("b", Destination::Unpublished, NOW.plus_ms(1)).await.unwrap();
+    catalog.0.postpone_file_move(&failing, NOW.plus_ms(5)).await.unwrap();
+    let later = NOW.plus_ms(9);
+    assert_eq!(catalog.0.list_file_moves(later, 1).await.unwrap(), std::slice::from_ref(&other));
+    assert_eq!(catalog.list_moves(NOW.plus_ms(5)).await, std::slice::from_ref(&other));
+    assert_eq!(catalog.list_moves(later).await, [other, failing.clone()]);
+    // A move that replaces it is new.
+    let newer = catalog.begin_move("a", Destination::Published, NOW.plus_ms(2)).await.unwrap();
+    catalog.0.postpone_file_move(&failing, NOW.plus_ms(20)).await.unwrap();
+    assert!(catalog.list_moves(NOW.plus_ms(3)).await.contains(&newer));
 }
 
 async fn deleting_leaves_a_tombstone(factory: RecordingStoreFactory<'_>) {

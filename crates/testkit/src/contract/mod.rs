@@ -42,6 +42,8 @@ mod racing_catalog;
 mod racing_recordings;
 mod racing_servers;
 mod racing_state;
+mod recording_claims;
+mod recording_upkeep;
 mod recordings;
 mod restoring;
 mod servers;
@@ -130,6 +132,9 @@ pub fn recording_store_cases() -> Vec<ContractCase<dyn RecordingStore>> {
         outbox::cases(),
         end_callbacks::cases(),
         imports::cases(),
+        recording_claims::cases(),
+        recording_upkeep::cases(),
+        racing(recording_claims::racing_cases()),
         racing(racing_catalog::cases()),
         racing(outbox::racing_cases()),
         racing(end_callbacks::racing_cases()),

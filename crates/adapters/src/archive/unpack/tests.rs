@@ -118,7 +118,6 @@ fn a_fault_in_one_format_affects_only_that_format() {
         format_fault(video().dir(&video_path("d")).file(&video_path("d"), "y"))
             .ends_with("occurs twice")
     );
-    assert!(format_fault(video().file(&video_path("a\nb"), "y")).ends_with("is not a valid path"));
     assert!(
         format_fault(video().file(&video_path(&"d/".repeat(30)), "y"))
             .ends_with("is nested too deeply")
@@ -126,6 +125,136 @@ fn a_fault_in_one_format_affects_only_that_format() {
     // A link in the place of a directory is not followed by later entries.
     let beyond_link = video().link(b'2', &video_path("d"), "/tmp").file(&video_path("d/x"), "y");
     assert!(format_fault(beyond_link).ends_with("is a symbolic link"));
+}
+
+/// Unpacks an archive with one format, which is usable, and returns what was left out of it.
+fn left_out(tar: TarBuilder) -> (TempDir, Vec<String>) {
+    let (dir, formats) = unpack_valid(&tar.into_bytes());
+    let [format] = &formats[..] else { panic!("{formats:?}") };
+    assert_eq!(format.fault, None);
+    (dir, format.left_out.clone())
+}
+
+#[test]
+fn files_with_odd_names_are_left_out() {
+    let names = ["a\nb", "a\\b", &"x".repeat(256)];
+    let tar = names.iter().fold(TarBuilder::new(), |tar, name| tar.file(&video_path(name), "x"));
+    let (dir, reasons) = left_out(tar.dir(&video_path("d\u{7}")).file(&video_path("good"), "y"));
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.ends_with("has a name that is not allowed")));
+    let format_dir = dir.path().join("target").join(format!("video/{RECORD_ID}"));
+    assert_eq!(fs::read_dir(format_dir).unwrap().count(), 1);
+    let latin = b"\xdcbung.txt";
+    let path = [format!("video/{RECORD_ID}/").as_bytes(), latin].concat();
+    let tar = TarBuilder::new().file(&video_path("good"), "y").raw_file(&path, b"x");
+    assert_eq!(left_out(tar).1.len(), 1);
+}
+
+#[test]
+fn links_within_a_format_are_replaced_by_copies() {
+    let tar = TarBuilder::new()
+        .dir("published/")
+        .file(&format!("published/{}", video_path("d/a.txt")), "a")
+        .link(b'1', &video_path("hard.txt"), &format!("./published/{}", video_path("d/a.txt")))
+        .link(b'2', &video_path("e/soft.txt"), "../d/a.txt")
+        .link(b'2', &video_path("f"), "d")
+        .link(b'2', &video_path("g"), "./f/../f")
+        .link(
+            b'2',
+            &video_path("d/deep.txt"),
+            &format!("/var/bigbluebutton/published/{}", video_path("late.txt")),
+        )
+        .file(&video_path("late.txt"), "late");
+    let (dir, reasons) = left_out(tar);
+    assert_eq!(reasons, [""; 0]);
+    let format_dir = dir.path().join("target").join(format!("video/{RECORD_ID}"));
+    for (path, content) in [
+        ("hard.txt", "a"),
+        ("e/soft.txt", "a"),
+        ("f/a.txt", "a"),
+        ("g/a.txt", "a"),
+        ("g/deep.txt", "late"),
+        ("d/deep.txt", "late"),
+    ] {
+        assert_eq!(fs::read(format_dir.join(path)).unwrap(), content.as_bytes(), "{path}");
+        assert!(!format_dir.join(path).is_symlink());
+    }
+}
+
+#[test]
+fn links_that_lead_nowhere_are_left_out() {
+    let tar = TarBuilder::new()
+        .file(&video_path("d/a.txt"), "a")
+        .link(b'2', &video_path("none"), "missing")
+        .link(b'2', &video_path("x"), "y")
+        .link(b'2', &video_path("y"), "x")
+        .link(b'2', &video_path("d/up"), "..")
+        .link(b'2', &video_path("p/q"), "../r")
+        .link(b'2', &video_path("r/s"), "../p");
+    let (dir, reasons) = left_out(tar);
+    assert_eq!(reasons.len(), 6, "{reasons:?}");
+    let format_dir = dir.path().join("target").join(format!("video/{RECORD_ID}"));
+    assert!(format_dir.join("d/a.txt").is_file() && !format_dir.join("d/up").exists());
+}
+
+#[test]
+fn links_out_of_a_format_make_it_unusable() {
+    let video = || TarBuilder::new().file(&video_path("metadata.xml"), "x");
+    for target in [
+        "/etc/passwd",
+        "../../../etc/passwd",
+        "../other/x",
+        "d/../../x",
+        &format!("/var/bigbluebutton/published/notes/{RECORD_ID}/notes.html"),
+        &format!("../../notes/{RECORD_ID}/notes.html"),
+    ] {
+        let fault = format_fault(video().link(b'2', &video_path("l"), target));
+        assert!(fault.ends_with("leads out of its format: it is a symbolic link"), "{fault}");
+    }
+    for target in ["/etc/passwd", "metadata.xml", "", &format!("notes/{RECORD_ID}/notes.html")] {
+        let fault = format_fault(video().link(b'1', &video_path("l"), target));
+        assert!(fault.ends_with("leads out of its format: it is a hard link"), "{fault}");
+    }
+    let later = video().link(b'1', &video_path("l"), &video_path("later"));
+    assert!(format_fault(later).contains("leads to no earlier file"));
+    let second = video().link(b'2', &video_path("metadata.xml"), "d");
+    assert!(left_out(second).1[0].contains("leads to nothing"));
+    let taken = video().file(&video_path("d"), "x").link(b'2', &video_path("metadata.xml"), "d");
+    assert!(format_fault(taken).ends_with("occurs twice"));
+}
+
+#[test]
+fn links_cannot_expand_an_archive_without_limit() {
+    // Each level holds the one before twice.
+    let mut tar = TarBuilder::new().file(&video_path("0/a"), vec![0; 1 << 16]);
+    for level in 1..22 {
+        for name in ["x", "y"] {
+            let target = format!("../{}", level - 1);
+            tar = tar.link(b'2', &video_path(&format!("{level}/{name}")), &target);
+        }
+    }
+    let reason = unpack_error(&tar.into_bytes());
+    assert!(reason.contains("expands too much by its links"), "{reason}");
+}
+
+#[test]
+fn zstandard_archives_are_read_and_bounded() {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    let sample = SampleRecording::new(4);
+    let compress = |bytes: &[u8]| compress_to_vec(bytes, CompressionLevel::Fastest);
+    let archive = sample.archive(&["video"]);
+    let whole = compress(&archive);
+    assert_eq!(unpack_valid(&whole).1.len(), 1);
+    // Several frames, and one that is to be skipped.
+    let skipped =
+        [b"\x50\x2a\x4d\x18\x03\0\0\0xyz".as_slice(), &compress(&archive[..512])].concat();
+    let frames = [skipped, compress(&archive[512..])].concat();
+    assert_eq!(unpack_valid(&frames).1.len(), 1);
+    assert!(!unpack_error(&whole[..whole.len() / 2]).is_empty());
+    assert!(!unpack_error(&[b"\x28\xb5\x2f\xfd".as_slice(), &[0xff; 64]].concat()).is_empty());
+    let bomb = TarBuilder::new().file(&video_path("x"), vec![0; 60 << 20]).into_bytes();
+    let reason = unpack_error(&compress(&bomb));
+    assert!(reason.contains("compression ratio"), "{reason}");
 }
 
 #[test]

@@ -1,34 +1,23 @@
 //! The staging area: a hidden directory beside the formats, on the same file system, for formats and files that are not
 //! yet complete or that are being removed.
 
-use std::fs::File;
 use std::io::{self, Write as _};
+use std::path::Path;
 
-use app::ports::{Clock as _, Entropy as _, RecordingFormatId};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use app::ports::{Clock as _, Entropy as _};
 
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::{OsEntropy, SystemClock};
+use crate::leftovers;
 
 /// Directory of the staging area. The name is not a valid name of a format.
 pub(super) const STAGING_ROOT: &str = ".scalelite-staging";
-/// Directory of the lock files, which are never removed. The name is not a valid name of a format.
-const LOCKS_DIR: &str = ".scalelite-locks";
 /// The file or directory in a staging directory.
 const STAGED_NAME: &str = "staged";
 /// The directory that a staged format replaces, on file systems without atomic exchange.
 const REPLACED_NAME: &str = "replaced";
 /// A staging directory older than this was left by a crash.
 const ABANDONED_AFTER_MS: i64 = 24 * 3_600_000;
-
-/// Waits for the lock with this number. The lock ends when the file is closed, at the latest with the process. On a file
-/// system without locks, nothing is locked.
-pub(super) fn acquire_lock(root: &ConfinedDir, number: usize) -> io::Result<File> {
-    let lock = root.make_dir(LOCKS_DIR)?.open_or_create(number.to_string())?;
-    while rustix::fs::flock(&lock, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
-    Ok(lock)
-}
 
 /// A directory of its own in the staging area, for one file or one format. It is removed when it is dropped.
 pub(super) struct StagingDir {
@@ -38,11 +27,12 @@ pub(super) struct StagingDir {
 }
 
 impl StagingDir {
-    /// Creates a directory in the staging area below `root`, the directory of a visibility. Removes abandoned ones.
-    pub(super) fn new(root: &ConfinedDir) -> io::Result<Self> {
+    /// Creates a directory in the staging area below `root`, the directory of a visibility with this path. Removes
+    /// abandoned ones.
+    pub(super) fn new(root: &ConfinedDir, root_path: &Path) -> io::Result<Self> {
         let staging_root = root.make_dir(STAGING_ROOT)?;
         let now = SystemClock.now().0;
-        remove_abandoned(&staging_root, now)?;
+        remove_abandoned(&staging_root, &root_path.join(STAGING_ROOT), now)?;
         // The time of creation in the name tells later which directories are abandoned.
         let name = format!("{now}-{}", OsEntropy.generate_uuid());
         let dir = staging_root.make_dir(&name)?;
@@ -64,22 +54,16 @@ impl StagingDir {
         }
     }
 
-    /// Moves the staged format to its place below `root`. A format that was there before is moved here, and removed with
-    /// this directory.
-    pub(super) fn install_format(
-        &self,
-        root: &ConfinedDir,
-        format_id: &RecordingFormatId,
-    ) -> io::Result<()> {
-        let format_dir = root.make_dir(format_id.format.as_str())?;
-        let name = format_id.record_id.as_str();
+    /// Moves the staged format to its place. A format that was there before is moved here, and removed with this
+    /// directory.
+    pub(super) fn install_format(&self, format_dir: &ConfinedDir, name: &str) -> io::Result<()> {
         loop {
-            match self.dir.rename(STAGED_NAME, &format_dir, name) {
+            match self.dir.rename(STAGED_NAME, format_dir, name) {
                 Ok(()) => break,
                 Err(error) if is_occupied(&error) => {}
                 Err(error) => return Err(error),
             }
-            match self.dir.exchange(STAGED_NAME, &format_dir, name) {
+            match self.dir.exchange(STAGED_NAME, format_dir, name) {
                 Ok(true) => break,
                 // The file system cannot exchange two names: the format is missing for a moment.
                 Ok(false) => format_dir.rename(name, &self.dir, REPLACED_NAME)?,
@@ -87,8 +71,7 @@ impl StagingDir {
                 Err(error) => return Err(error),
             }
         }
-        format_dir.sync()?;
-        root.sync()
+        format_dir.sync()
     }
 
     /// Moves a recording out of the directory of a format, to be removed with this directory.
@@ -126,12 +109,14 @@ fn is_occupied(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
 }
 
-/// Removes staging directories that crashes have left behind.
-fn remove_abandoned(staging_root: &ConfinedDir, now: i64) -> io::Result<()> {
+/// Removes staging directories that crashes have left behind. One that cannot be removed stays, and is named in the log.
+fn remove_abandoned(staging_root: &ConfinedDir, path: &Path, now: i64) -> io::Result<()> {
     for name in staging_root.names()? {
         let created_ms = name.to_str().and_then(|name| name.split('-').next()?.parse::<i64>().ok());
         if created_ms.is_none_or(|created_ms| now.saturating_sub(created_ms) > ABANDONED_AFTER_MS) {
-            staging_root.remove_tree(&name)?;
+            if let Err(error) = staging_root.remove_tree(&name) {
+                leftovers::warn_once(&path.join(&name), &error);
+            }
         }
     }
     Ok(())

@@ -137,12 +137,96 @@ async fn a_link_in_place_of_a_format_is_ignored() {
     symlink(&outside, fixture.dir.path().join("published/video")).unwrap();
     assert_eq!(fixture.blobs.locate_format(&fixture.format_id).await.unwrap(), []);
     assert_eq!(fixture.blobs.list_formats(Visibility::Published, None, 9).await.unwrap(), []);
-    assert!(!fixture.blobs.remove_format(&fixture.format_id, &Visibility::ALL).await.unwrap());
+    // Files behind the link are not touched, and nobody is told that they were.
+    assert!(fixture.blobs.remove_format(&fixture.format_id, &Visibility::ALL).await.is_err());
+    assert!(fixture.blobs.move_format(&fixture.format_id, Visibility::Trash).await.is_err());
+    let links = fixture.blobs.list_refused_links().await.unwrap();
+    assert!(
+        links.len() == 1 && links[0].contains("published/video is a symbolic link"),
+        "{links:?}"
+    );
     let from = fixture.make_files(&[("a.txt", "a")]);
     assert!(
         fixture.blobs.put_format(&from, &fixture.format_id, Visibility::Published).await.is_err()
     );
     assert_eq!(fs::read_dir(outside.join(RECORD_ID)).unwrap().count(), 0);
+}
+
+/// Directories with links to formats, recordings and files on another disk, which is allowed.
+struct LinkedFixture {
+    fixture: DirectoryBlobsFixture,
+    disk: PathBuf,
+}
+
+impl LinkedFixture {
+    fn new() -> Self {
+        let mut fixture = DirectoryBlobsFixture::new();
+        let path = fixture.dir.path();
+        let disk = path.join("disk");
+        fs::create_dir_all(disk.join("videos")).unwrap();
+        fs::create_dir_all(path.join("published")).unwrap();
+        fixture.blobs = DirectoryBlobs::with_link_roots(
+            path.join("published"),
+            path.join("unpublished"),
+            path.join("trash"),
+            vec![disk.clone(), path.join("missing")],
+        );
+        Self { fixture, disk }
+    }
+
+    fn link(&self, target: &str, link: &str) {
+        symlink(self.disk.join(target), self.fixture.dir.path().join(link)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_format_on_another_disk_is_served_moved_and_removed() {
+    let LinkedFixture { fixture, disk } = {
+        let linked = LinkedFixture::new();
+        linked.link("videos", "published/video");
+        linked
+    };
+    let (blobs, id) = (&fixture.blobs, &fixture.format_id);
+    fixture.put_files(&[("a.txt", "a")], Visibility::Published).await;
+    assert!(disk.join("videos").join(RECORD_ID).join("a.txt").is_file());
+    fixture.put_files(&[("a.txt", "b")], Visibility::Published).await;
+    assert_eq!(fixture.read_file("a.txt", None).await.unwrap(), b"b");
+    let listed = blobs.list_formats(Visibility::Published, None, 9).await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(id));
+    assert_eq!(blobs.list_refused_links().await.unwrap(), [""; 0]);
+    for visibility in [Visibility::Unpublished, Visibility::Published] {
+        assert_eq!(blobs.move_format(id, visibility).await.unwrap(), MoveOutcome::Moved);
+        assert_eq!(blobs.locate_format(id).await.unwrap(), [visibility]);
+    }
+    assert!(blobs.remove_format(id, &Visibility::ALL).await.unwrap());
+    let left = fs::read_dir(disk.join("videos")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| name == staging::STAGING_ROOT));
+}
+
+#[tokio::test]
+async fn a_recording_on_another_disk_keeps_its_place() {
+    let linked = LinkedFixture::new();
+    let (fixture, on_disk) = (&linked.fixture, linked.disk.join("videos/big"));
+    fs::create_dir_all(fixture.dir.path().join("published/video")).unwrap();
+    fs::create_dir(&on_disk).unwrap();
+    fs::write(on_disk.join("a.txt"), "old").unwrap();
+    linked.link("videos/big", &format!("published/video/{RECORD_ID}"));
+    linked.link("file.txt", &format!("disk/videos/big/linked.txt"));
+    fs::write(linked.disk.join("file.txt"), "far").unwrap();
+    assert_eq!(fixture.read_file("linked.txt", None).await.unwrap(), b"far");
+    let (blobs, id) = (&fixture.blobs, &fixture.format_id);
+    let path = FilePath::parse("b.txt").unwrap();
+    blobs.write_file(id, Visibility::Published, &path, Bytes::from("b")).await.unwrap();
+    assert_eq!(fixture.read_file("b.txt", None).await.unwrap(), b"b");
+    for visibility in [Visibility::Unpublished, Visibility::Published] {
+        assert_eq!(blobs.move_format(id, visibility).await.unwrap(), MoveOutcome::Moved);
+        assert_eq!(blobs.locate_format(id).await.unwrap(), [visibility]);
+        assert!(on_disk.join("a.txt").is_file(), "only the link moves");
+    }
+    fixture.put_files(&[("a.txt", "new")], Visibility::Published).await;
+    assert_eq!(fs::read(on_disk.join("a.txt")).unwrap(), b"new");
+    assert!(blobs.remove_format(id, &Visibility::ALL).await.unwrap());
+    assert!(!on_disk.exists() && !fixture.format_dir().is_symlink());
 }
 
 #[tokio::test]
@@ -232,66 +316,4 @@ async fn a_format_that_cannot_be_moved_stays_where_it_is() {
     fs::write(fixture.dir.path().join("unpublished/video"), "in the way").unwrap();
     assert!(fixture.blobs.move_format(&fixture.format_id, Visibility::Unpublished).await.is_err());
     assert_eq!(fixture.read_file("a.txt", None).await.as_deref(), Some(&b"a"[..]));
-}
-
-/// Whether somebody waits for the lock that this file holds, as the kernel tells.
-fn is_awaited(lock: &File) -> bool {
-    let inode = format!(":{} ", lock.metadata().unwrap().ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
-}
-
-/// Starts an operation while another process holds the lock of the recording, and calls `meanwhile`
-/// when the operation waits for the lock. Returns what came of the operation.
-async fn run_beside_lock<T: Send + 'static>(
-    fixture: &DirectoryBlobsFixture,
-    operation: impl Future<Output = Result<T, BlobError>> + Send + 'static,
-    meanwhile: impl FnOnce(),
-) -> T {
-    let lock = fixture.blobs.dirs.lock_recording(&fixture.format_id).unwrap();
-    let operation = tokio::spawn(operation);
-    while !operation.is_finished() && !is_awaited(&lock) {
-        tokio::task::yield_now().await;
-    }
-    meanwhile();
-    drop(lock);
-    operation.await.unwrap().unwrap()
-}
-
-#[tokio::test]
-async fn whatever_changes_a_recording_waits_for_its_lock() {
-    let fixture = DirectoryBlobsFixture::new();
-    fixture.put_files(&[("a.txt", "old")], Visibility::Published).await;
-    let (format_dir, format_id) = (fixture.format_dir(), fixture.format_id.clone());
-    let is_unchanged = || assert_eq!(fs::read(format_dir.join("a.txt")).unwrap(), b"old");
-    let (blobs, id, from) =
-        (fixture.blobs.clone(), format_id.clone(), fixture.make_files(&[("a.txt", "new")]));
-    let put = async move { blobs.put_format(&from, &id, Visibility::Published).await };
-    run_beside_lock(&fixture, put, is_unchanged).await;
-    assert_eq!(fixture.read_file("a.txt", None).await.unwrap(), b"new");
-
-    fs::write(format_dir.join("a.txt"), "old").unwrap();
-    let (blobs, id) = (fixture.blobs.clone(), format_id.clone());
-    let moved = async move { blobs.move_format(&id, Visibility::Unpublished).await };
-    let outcome = run_beside_lock(&fixture, moved, is_unchanged).await;
-    assert_eq!(outcome, MoveOutcome::Moved);
-
-    fixture.blobs.move_format(&format_id, Visibility::Published).await.unwrap();
-    let (blobs, id) = (fixture.blobs.clone(), format_id.clone());
-    let removed = async move { blobs.remove_format(&id, &Visibility::ALL).await };
-    assert!(run_beside_lock(&fixture, removed, is_unchanged).await);
-    assert!(!format_dir.exists());
-}
-
-/// While another process moves a format, it may be in none of the places for a moment.
-#[tokio::test]
-async fn a_format_that_is_being_moved_is_found_by_a_second_look() {
-    let fixture = DirectoryBlobsFixture::new();
-    fixture.put_files(&[("a.txt", "a")], Visibility::Published).await;
-    let (format_dir, elsewhere) = (fixture.format_dir(), fixture.dir.path().join("elsewhere"));
-    fs::rename(&format_dir, &elsewhere).unwrap();
-    let (blobs, id) = (fixture.blobs.clone(), fixture.format_id.clone());
-    let located = async move { blobs.locate_format(&id).await };
-    let put_back = || fs::rename(&elsewhere, &format_dir).unwrap();
-    assert_eq!(run_beside_lock(&fixture, located, put_back).await, [Visibility::Published]);
 }

@@ -172,16 +172,32 @@ CREATE TABLE scalelite_own.recording_details (
     details text NOT NULL
 );
 
+-- When recordings were deleted. Whether one is deleted now is what the state in its row says.
+CREATE TABLE scalelite_own.deletions (
+    record_id text COLLATE "C" PRIMARY KEY,
+    deleted_at bigint NOT NULL
+);
+CREATE INDEX deletions_by_deleted_at ON scalelite_own.deletions (deleted_at);
+
 -- Recordings whose files are being moved.
 CREATE TABLE scalelite_own.file_moves (
     record_id text COLLATE "C" PRIMARY KEY,
     formats text NOT NULL,
     destination text NOT NULL,
     started_at bigint NOT NULL,
+    -- When the files were last tried to be moved.
+    tried_at bigint NOT NULL,
     number bigint NOT NULL,
     replaced_running boolean NOT NULL
 );
-CREATE INDEX file_moves_by_started_at ON scalelite_own.file_moves (started_at);
+CREATE INDEX file_moves_by_tried_at ON scalelite_own.file_moves (tried_at);
+
+-- Recordings whose files one process is changing.
+CREATE TABLE scalelite_own.recording_claims (
+    record_id text COLLATE "C" PRIMARY KEY,
+    token text NOT NULL,
+    claimed_until bigint NOT NULL
+);
 
 -- The rows of deleted recordings as they were before, as JSON, for as long as their files are kept.
 CREATE TABLE scalelite_own.trash (
@@ -190,6 +206,12 @@ CREATE TABLE scalelite_own.trash (
     previous text NOT NULL
 );
 CREATE INDEX trash_by_deleted_at ON scalelite_own.trash (deleted_at);
+
+-- How long deleted recordings are kept, as the last server said that was told.
+CREATE TABLE scalelite_own.recording_policy (
+    one bigint PRIMARY KEY CHECK (one = 1),
+    trash_ms bigint NOT NULL
+);
 
 -- Messages to front-ends that have not been delivered yet.
 CREATE TABLE scalelite_own.outbox (

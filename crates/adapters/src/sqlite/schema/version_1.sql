@@ -156,7 +156,6 @@ CREATE TABLE recordings (
     state TEXT,
     starttime INTEGER,
     endtime INTEGER,
-    deleted_at INTEGER,
     protected INTEGER NOT NULL DEFAULT FALSE,
     publish_updated INTEGER NOT NULL DEFAULT FALSE
 ) STRICT;
@@ -164,8 +163,6 @@ CREATE UNIQUE INDEX index_recordings_on_record_id ON recordings (record_id);
 CREATE INDEX index_recordings_on_meeting_id ON recordings (meeting_id);
 CREATE INDEX scalelite_recordings_by_starttime ON recordings (starttime);
 CREATE INDEX scalelite_recordings_by_state ON recordings (state);
-CREATE INDEX scalelite_recordings_by_deleted_at ON recordings (deleted_at)
-    WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE metadata (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -212,16 +209,30 @@ CREATE INDEX scalelite_callback_data_by_meeting_id ON callback_data (meeting_id)
 CREATE TABLE recording_details (record_id TEXT NOT NULL PRIMARY KEY, details TEXT NOT NULL)
     STRICT, WITHOUT ROWID;
 
+-- When recordings were deleted. Whether one is deleted now is what the state in its row says.
+CREATE TABLE deletions (record_id TEXT NOT NULL PRIMARY KEY, deleted_at INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
+CREATE INDEX deletions_by_deleted_at ON deletions (deleted_at);
+
 -- Recordings whose files are being moved.
 CREATE TABLE file_moves (
     record_id TEXT NOT NULL PRIMARY KEY,
     formats TEXT NOT NULL,
     destination TEXT NOT NULL,
     started_at INTEGER NOT NULL,
+    -- When the files were last tried to be moved.
+    tried_at INTEGER NOT NULL,
     number INTEGER NOT NULL,
     replaced_running INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX file_moves_by_started_at ON file_moves (started_at);
+CREATE INDEX file_moves_by_tried_at ON file_moves (tried_at);
+
+-- Recordings whose files one process is changing.
+CREATE TABLE recording_claims (
+    record_id TEXT NOT NULL PRIMARY KEY,
+    token TEXT NOT NULL,
+    claimed_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- The rows of deleted recordings as they were before, as JSON, for as long as their files are kept.
 CREATE TABLE trash (
@@ -230,6 +241,12 @@ CREATE TABLE trash (
     previous TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX trash_by_deleted_at ON trash (deleted_at);
+
+-- How long deleted recordings are kept, as the last server said that was told.
+CREATE TABLE recording_policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    trash_ms INTEGER NOT NULL
+) STRICT;
 
 -- Messages to front-ends that have not been delivered yet.
 CREATE TABLE outbox (

@@ -10,18 +10,18 @@ use crate::api::errors::ApiError;
 use crate::context::App;
 use crate::playback::caller_scope;
 use crate::ports::Visibility;
-use crate::recordings::file_moves;
+use crate::recordings::file_moves::{self, FileMoveError};
 use crate::tenancy::Caller;
 
 /// Maximum length of a metadata key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
 /// Publishes or unpublishes recordings. The call succeeds if at least one of the named recordings
-/// exists.
+/// exists, and all that exist were changed.
 ///
 /// # Errors
-/// When no recording is named or found, `publish` is missing, or files are missing or cannot be
-/// moved.
+/// When no recording is named or found, `publish` is missing, or files of some recordings are
+/// missing or cannot be moved: the error names these, and the others are changed.
 pub async fn publish_recordings(
     app: &App,
     caller: &Caller,
@@ -32,18 +32,53 @@ pub async fn publish_recordings(
     let publish = is_true(&publish.ok_or(ApiError::MissingPublish)?);
     let (records, scope) = (recording_store(app)?.as_ref(), caller_scope(caller));
     let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
-    let mut found = false;
+    let mut outcome = ListOutcome::default();
     for id in &ids {
         let recording = records.find_recording(id).await?;
         let may_change =
             |recording: &Recording| scope.accepts(recording) && !recording.is_deleted();
         if let Some(recording) = recording.filter(may_change) {
-            found |=
-                file_moves::set_visibility(app, records, &recording, &scope, visibility).await?;
+            let changed =
+                file_moves::set_visibility(app, records, &recording, &scope, visibility).await;
+            outcome.add(id, changed)?;
         }
     }
-    let published = [("published", if publish { "true" } else { "false" })];
-    if found { Ok(response::build_success(&published).into()) } else { Err(ApiError::NoRecordings) }
+    outcome.into_response("published", if publish { "true" } else { "false" })
+}
+
+/// What became of the recordings of a list. Files of one that cannot be moved do not keep others from
+/// being changed.
+#[derive(Default)]
+struct ListOutcome {
+    found: bool,
+    failed_ids: Vec<String>,
+}
+
+impl ListOutcome {
+    /// Adds the result for one recording.
+    ///
+    /// # Errors
+    /// When the store failed.
+    fn add(&mut self, id: &str, result: Result<bool, FileMoveError>) -> Result<(), ApiError> {
+        match result {
+            Ok(found) => self.found |= found,
+            Err(FileMoveError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(record_id = id, %error, "files of recording not moved");
+                self.failed_ids.push(id.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The response of a call that succeeds if it changed all recordings that exist, and at least one.
+    fn into_response(self, name: &str, value: &str) -> Result<Bytes, ApiError> {
+        match self {
+            Self { failed_ids, .. } if !failed_ids.is_empty() => Err(ApiError::Files(failed_ids)),
+            Self { found: true, .. } => Ok(response::build_success(&[(name, value)]).into()),
+            Self { .. } => Err(ApiError::NoRecordings),
+        }
+    }
 }
 
 /// Whether BBB reads the value of a parameter as true.
@@ -62,12 +97,11 @@ pub async fn delete_recordings(
 ) -> Result<Bytes, ApiError> {
     let ids = parse_record_ids(query)?;
     let (records, scope) = (recording_store(app)?.as_ref(), caller_scope(caller));
-    let mut found = false;
+    let mut outcome = ListOutcome::default();
     for id in &ids {
-        found |= file_moves::delete_recording(app, records, id, &scope).await?;
+        outcome.add(id, file_moves::delete_recording(app, records, id, &scope).await)?;
     }
-    let deleted = [("deleted", "true")];
-    if found { Ok(response::build_success(&deleted).into()) } else { Err(ApiError::NoRecordings) }
+    outcome.into_response("deleted", "true")
 }
 
 /// Changes metadata and protection. The response says `updated` if the call names a change and all

@@ -19,8 +19,8 @@ impl Importer {
         let now = self.clock.now();
         let until = now.plus_ms(CLAIM_MS);
         let claimed = self.records.claim_archive(name, token, now, until).await?;
-        // A quarantined archive leaves the spool before it is recorded as quarantined. If one with
-        // its name is in the spool, it was sent again.
+        // An archive that is kept leaves the spool before that is recorded. If one with its name is
+        // in the spool, it was sent again.
         if claimed.is_none() && self.records.retry_archive(name, now).await? {
             return self.records.claim_archive(name, token, now, until).await;
         }

@@ -1,8 +1,11 @@
 //! Records the result of an import, and deletes, keeps or quarantines its archive.
 
+use super::deleted::describe_deleted;
 use super::importer::Importer;
-use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError};
-use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive, StoreError};
+use super::result::{
+    ImportFailure, ImportResult, ImportedArchive, ScanError, SetAsideArchive, join_some,
+};
+use crate::ports::{ArchiveRecord, ImportStage, KeptPlace, SpooledArchive, StoreError};
 
 /// When a broken archive is tried again, in ms: its sender may not have finished. After the last
 /// attempt it is quarantined.
@@ -24,14 +27,11 @@ impl Importer {
         imported: Result<ImportedArchive, ImportFailure>,
     ) -> Result<ImportResult, ScanError> {
         match imported {
-            Ok(imported) if imported.errors.is_empty() => {
+            Ok(imported) if imported.errors.is_empty() && imported.deleted_ids.is_empty() => {
                 self.complete_import(archive, token, imported).await
             }
             // The archive may be the only copy of the formats that were not imported.
-            Ok(imported) => {
-                let reason = format!("the rest was imported; {}", imported.errors.join("; "));
-                self.quarantine_archive(archive, token, reason).await
-            }
+            Ok(imported) => self.keep_archive(archive, token, imported).await,
             Err(ImportFailure::InvalidArchive(reason)) => {
                 let attempts = usize::try_from(archive.attempts).unwrap_or(usize::MAX);
                 match INVALID_ARCHIVE_DELAYS_MS.get(attempts.saturating_sub(1)) {
@@ -67,7 +67,8 @@ impl Importer {
         token: &str,
         imported: ImportedArchive,
     ) -> Result<ImportResult, ScanError> {
-        let ImportedArchive { record_ids, note, .. } = imported;
+        let ImportedArchive { record_ids, left_out, .. } = imported;
+        let note = (!left_out.is_empty()).then(|| format!("left out: {}", join_some(&left_out)));
         if self.record_result(archive, token, ImportStage::Done, note.as_deref(), 0).await? {
             self.spool.remove_archive(&archive.name, token).await?;
             let oldest_kept = self.clock.now().plus_ms(-KEEP_DONE_MS);
@@ -90,15 +91,60 @@ impl Importer {
         Ok(())
     }
 
+    /// Keeps an archive with formats that were not imported: in quarantine if they are faulty, aside
+    /// if they belong to deleted recordings.
+    async fn keep_archive(
+        &self,
+        archive: &ArchiveRecord,
+        token: &str,
+        imported: ImportedArchive,
+    ) -> Result<ImportResult, ScanError> {
+        let ImportedArchive { record_ids, deleted_ids, errors, .. } = imported;
+        let mut reasons = Vec::new();
+        if !record_ids.is_empty() {
+            reasons.push("the rest was imported".to_owned());
+        }
+        if !deleted_ids.is_empty() {
+            reasons.push(describe_deleted(&deleted_ids));
+        }
+        if !errors.is_empty() {
+            reasons.push(join_some(&errors));
+            return self.quarantine_archive(archive, token, reasons.join("; ")).await;
+        }
+        let (place, reason) = (KeptPlace::Aside, reasons.join("; "));
+        let reason = self.move_to_kept(archive, token, place, reason).await?;
+        Ok(ImportResult::SetAside(SetAsideArchive { deleted_ids, record_ids, reason }))
+    }
+
     async fn quarantine_archive(
         &self,
         archive: &ArchiveRecord,
         token: &str,
         reason: String,
     ) -> Result<ImportResult, ScanError> {
-        self.spool.quarantine_archive(&archive.name, token, &reason).await?;
-        self.record_result(archive, token, ImportStage::Quarantined, Some(&reason), 0).await?;
+        let reason = self.move_to_kept(archive, token, KeptPlace::Quarantine, reason).await?;
         Ok(ImportResult::Quarantined(reason))
+    }
+
+    /// Moves an archive to where archives are kept, and records the reason, which names the file if
+    /// another archive has its name there.
+    async fn move_to_kept(
+        &self,
+        archive: &ArchiveRecord,
+        token: &str,
+        place: KeptPlace,
+        mut reason: String,
+    ) -> Result<String, ScanError> {
+        let kept_as = self.spool.keep_archive(&archive.name, token, place, &reason).await?;
+        if let Some(kept_as) = kept_as.filter(|kept_as| *kept_as != archive.name) {
+            reason = format!("{reason}; kept as {kept_as}");
+        }
+        let stage = match place {
+            KeptPlace::Quarantine => ImportStage::Quarantined,
+            KeptPlace::Aside => ImportStage::SetAside,
+        };
+        self.record_result(archive, token, stage, Some(&reason), 0).await?;
+        Ok(reason)
     }
 
     /// Records how an import ended; false if the claim was lost.
@@ -115,13 +161,13 @@ impl Importer {
         self.records.record_import_result(&archive.name, token, stage, reason, now, retry_at).await
     }
 
-    /// Moves an archive from quarantine back to the spool, so that it is imported again; `None` if
-    /// there is none of that name.
+    /// Moves an archive that is kept, in quarantine or aside, back to the spool, so that it is
+    /// imported again; `None` if there is none of that name.
     ///
     /// # Errors
     /// When the spool or the store cannot be used.
     pub async fn retry_archive(&self, name: &str) -> Result<Option<SpooledArchive>, ScanError> {
-        let released = self.spool.release_quarantined(name).await?;
+        let released = self.spool.release_kept(name).await?;
         if released.is_some() {
             self.records.retry_archive(name, self.clock.now()).await?;
         }

@@ -28,4 +28,6 @@ pub struct Importer {
     pub entropy: Arc<dyn Entropy>,
     /// Settings.
     pub rules: ImportRules,
+    /// `RECORDING_TRASH_DAYS`, in ms, if it is set.
+    pub trash_ms: Option<i64>,
 }

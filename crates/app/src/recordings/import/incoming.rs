@@ -3,32 +3,35 @@
 use bbb::metadata::{Metadata, MetadataImage};
 use domain::Timestamp;
 use domain::recording::catalog::{INTERNAL_KEYS, IncomingRecording};
+use domain::recording::times::{believable, time_in_id};
 use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, Thumbnail};
 
 use super::importer::ImportRules;
 
 /// Builds one recording of the metadata of its formats. Where they differ, the first format that
-/// has a value decides.
-pub(super) fn build_incoming<'a>(
+/// has a value decides. Metadata is that of all formats.
+pub(in crate::recordings) fn build_incoming<'a>(
     formats: impl IntoIterator<Item = &'a Metadata>,
     rules: ImportRules,
+    now: Timestamp,
 ) -> IncomingRecording {
     let mut recording = Recording { protected: rules.protected, ..Recording::default() };
     for (index, metadata) in formats.into_iter().enumerate() {
         if index == 0 {
             recording.record_id = metadata.id.clone();
             (recording.published, recording.state) = read_publication(metadata, rules);
-            recording.metadata = read_meta(metadata);
         }
-        fill_missing(&mut recording, metadata);
+        add_meta(&mut recording, metadata);
+        fill_missing(&mut recording, metadata, now);
         recording.formats.push(convert_format(metadata));
     }
-    recording.formats.sort_by(|a, b| a.format.cmp(&b.format));
+    recording.metadata.sort();
+    recording.details.metadata_formats.sort();
     IncomingRecording { recording }
 }
 
 /// Fills the fields that earlier formats had no value for.
-fn fill_missing(recording: &mut Recording, metadata: &Metadata) {
+fn fill_missing(recording: &mut Recording, metadata: &Metadata, now: Timestamp) {
     let meta_text =
         |key: &str| metadata.meta(key).filter(|text| !text.is_empty()).map(str::to_owned);
     let meeting = &metadata.meeting;
@@ -37,8 +40,9 @@ fn fill_missing(recording: &mut Recording, metadata: &Metadata) {
     let name = meta_text("meetingName").or_else(|| meeting.name.as_deref().map(unescape));
     set_if_missing(&mut recording.name, name);
     set_if_missing(&mut recording.participants, metadata.participants);
-    set_if_missing(&mut recording.started_at, find_start_time(metadata));
-    set_if_missing(&mut recording.ended_at, metadata.end_time_ms.map(Timestamp));
+    let (started_at, ended_at) = find_times(metadata, now);
+    set_if_missing(&mut recording.started_at, started_at);
+    set_if_missing(&mut recording.ended_at, ended_at);
     let details = &mut recording.details;
     let is_breakout = metadata.meta("isBreakout").map(|text| text == "true");
     set_if_missing(&mut details.is_breakout, is_breakout.or(meeting.breakout));
@@ -60,28 +64,39 @@ fn read_publication(metadata: &Metadata, rules: ImportRules) -> (bool, Option<St
     if rules.unpublished {
         return (false, Some("unpublished".to_owned()));
     }
-    // Formats whose metadata file is written only once have the state `available`.
-    let state = if metadata.state == "available" { "published" } else { metadata.state.as_str() };
+    const KNOWN_STATES: [&str; 4] = ["published", "unpublished", "processing", "processed"];
+    // Formats whose metadata file is written only once have the state `available`. Of an unknown
+    // state, `published` decides.
+    let state = match metadata.state.as_str() {
+        "available" => "published",
+        known if KNOWN_STATES.contains(&known) => known,
+        _ => "",
+    };
     let published = metadata.published.unwrap_or(state == "published");
     let default_state = if published { "published" } else { "unpublished" };
     (published, Some(if state.is_empty() { default_state } else { state }.to_owned()))
 }
 
-fn read_meta(metadata: &Metadata) -> Vec<(String, Option<String>)> {
-    let kept = metadata.meta.iter().filter(|(key, _)| !INTERNAL_KEYS.contains(&key.as_str()));
-    let mut kept: Vec<_> = kept.map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    kept.sort();
-    kept
+/// Adds the metadata whose keys earlier formats did not have.
+fn add_meta(recording: &mut Recording, metadata: &Metadata) {
+    for (key, value) in &metadata.meta {
+        let is_known = recording.metadata.iter().any(|(name, _)| name == key);
+        if is_known || INTERNAL_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        recording.metadata.push((key.clone(), Some(value.clone())));
+        let format = metadata.playback.format.clone();
+        recording.details.metadata_formats.push((key.clone(), format));
+    }
 }
 
-/// Returns when the meeting began. Metadata stubs have no start time, but BBB's record ids end with
-/// it.
-fn find_start_time(metadata: &Metadata) -> Option<Timestamp> {
-    let from_id = || {
-        let (_, ms) = metadata.id.rsplit_once('-').filter(|(_, ms)| ms.len() == 13)?;
-        ms.bytes().all(|byte| byte.is_ascii_digit()).then(|| ms.parse().ok())?
-    };
-    metadata.start_time_ms.or_else(from_id).map(Timestamp)
+/// Returns when the meeting began and ended, as far as the times can be true. Metadata stubs have no
+/// start time, but BBB's record ids end with it.
+fn find_times(metadata: &Metadata, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+    let started_at = believable(metadata.start_time_ms.map(Timestamp), now);
+    let started_at = started_at.or_else(|| believable(time_in_id(&metadata.id), now));
+    let ended_at = believable(metadata.end_time_ms.map(Timestamp), now);
+    (started_at, ended_at.filter(|ended_at| started_at.is_none_or(|start| start <= *ended_at)))
 }
 
 fn convert_breakout(metadata: &Metadata) -> Option<BreakoutPlace> {
@@ -145,13 +160,15 @@ mod tests {
 
     const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
     fn parse_metadata(xml: &str) -> Metadata {
         let text = format!("<recording><id>{ID}</id>{xml}</recording>");
         Metadata::read(text.as_bytes()).unwrap()
     }
 
     fn build_recording(formats: &[Metadata]) -> Recording {
-        build_incoming(formats, ImportRules::default()).recording
+        build_incoming(formats, ImportRules::default(), NOW).recording
     }
 
     #[test]
@@ -160,10 +177,11 @@ mod tests {
             "<state>available</state><published>true</published><start_time/>\
              <playback><format>video</format><link> https://n/playback/video/x/?a=b#c </link>\
              <duration>90000</duration></playback>\
-             <meta><meetingId>m</meetingId><isBreakout>false</isBreakout><z>1</z><a/></meta>",
+             <meta><meetingId>m</meetingId><isBreakout>false</isBreakout><z>1</z><a/><v>2</v></meta>",
         );
         let slides = parse_metadata(
-            "<state>published</state><participants>3</participants><end_time>5</end_time>\
+            "<state>published</state><participants>3</participants>\
+             <end_time>1718000000125</end_time><meta><a>first</a><s>1</s></meta>\
              <meeting name=\"A &amp;amp; B\" externalId=\"other\"/><raw_size>7</raw_size>\
              <playback><format>presentation</format><link>https://n</link><duration>89999</duration>\
              <extensions><preview><images><image>https://n//p/t.png</image></images></preview></extensions></playback>",
@@ -173,13 +191,21 @@ mod tests {
         assert_eq!(recording.meeting_id.as_deref(), Some("m"));
         assert_eq!(recording.name.as_deref(), Some("A & B"));
         assert_eq!(recording.started_at, Some(Timestamp(1_718_000_000_123)));
-        assert_eq!((recording.ended_at, recording.participants), (Some(Timestamp(5)), Some(3)));
+        assert_eq!(recording.ended_at, Some(Timestamp(1_718_000_000_125)));
+        assert_eq!(recording.participants, Some(3));
         assert_eq!(
             (recording.details.is_breakout, recording.details.raw_size),
             (Some(false), Some(7))
         );
         let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
-        assert_eq!(recording.metadata, [pair("a", ""), pair("z", "1")]);
+        assert_eq!(
+            recording.metadata,
+            [pair("a", ""), pair("s", "1"), pair("v", "2"), pair("z", "1")]
+        );
+        let sources = &recording.details.metadata_formats;
+        let source = |key: &str, format: &str| (key.to_owned(), format.to_owned());
+        assert_eq!(sources.first(), Some(&source("a", "video")));
+        assert_eq!(sources.last(), Some(&source("z", "video")));
         let [slides, video] = &recording.formats[..] else { panic!("two formats") };
         assert_eq!(video.url.as_deref(), Some("/playback/video/x/?a=b"));
         assert_eq!((video.length_minutes, slides.length_minutes), (Some(2), Some(1)));
@@ -194,9 +220,39 @@ mod tests {
         assert_eq!((recording.published, recording.state.as_deref()), (false, Some("published")));
         let shown = [parse_metadata("<published>true</published>")];
         let rules = ImportRules { unpublished: true, protected: true };
-        let recording = build_incoming(&shown, rules).recording;
+        let recording = build_incoming(&shown, rules, NOW).recording;
         assert_eq!((recording.published, recording.state.as_deref()), (false, Some("unpublished")));
         assert!(recording.protected && build_recording(&shown).published);
+    }
+
+    #[test]
+    fn unknown_states_follow_from_the_published_flag() {
+        for (state, published, expected) in [
+            ("archived", "true", "published"),
+            ("archived", "false", "unpublished"),
+            ("Publié", "", "unpublished"),
+            ("processing", "false", "processing"),
+            ("", "true", "published"),
+        ] {
+            let xml = format!("<state>{state}</state><published>{published}</published>");
+            let recording = build_recording(&[parse_metadata(&xml)]);
+            assert_eq!(recording.state.as_deref(), Some(expected), "{state}");
+            assert_eq!(recording.published, expected == "published", "{state}");
+        }
+    }
+
+    #[test]
+    fn times_that_cannot_be_true_are_ignored() {
+        let times = |start: &str, end: &str| {
+            let xml = format!("<start_time>{start}</start_time><end_time>{end}</end_time>");
+            let recording = build_recording(&[parse_metadata(&xml)]);
+            (recording.started_at.map(|time| time.0), recording.ended_at.map(|time| time.0))
+        };
+        let in_id = Some(1_718_000_000_123);
+        assert_eq!(times("0", "0"), (in_id, None));
+        assert_eq!(times("1718000000", "1718000000999.5"), (in_id, Some(1_718_000_000_999)));
+        assert_eq!(times("1718000001000", "1718000000999"), (Some(1_718_000_001_000), None));
+        assert_eq!(times("1718000001000", "9718000000999"), (Some(1_718_000_001_000), None));
     }
 
     #[test]

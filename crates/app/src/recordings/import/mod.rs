@@ -15,9 +15,13 @@
 //!    which makes the recording visible. If the recording was published, unpublished or deleted
 //!    since step 4, its files are moved or removed again.
 //! 6. `finish`: the result is recorded, then the archive is deleted, unless a newer archive has the
-//!    same name by now.
+//!    same name by now. An archive with files that were not imported is kept: in quarantine, or set
+//!    aside if its recording was deleted (`deleted`).
+//!
+//! An archive may hold several recordings: steps 4 and 5 are done for one after the other.
 
 mod claim;
+mod deleted;
 mod finish;
 mod importer;
 mod incoming;
@@ -29,6 +33,9 @@ mod scan;
 mod tests;
 mod unpack;
 
+pub use deleted::{DEFAULT_SET_ASIDE_MS, deleted_ids};
 pub use importer::{ImportRules, Importer};
-pub use result::{ImportResult, ScanError};
+pub(super) use incoming::build_incoming;
+pub use result::{ImportResult, ScanError, SetAsideArchive};
 pub use scan::ScanResult;
+pub(super) use unpack::check_identity;

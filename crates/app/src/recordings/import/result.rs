@@ -13,8 +13,33 @@ pub enum ImportResult {
     Full(String),
     /// The archive cannot be imported for this reason and is in quarantine.
     Quarantined(String),
+    /// Recordings of the archive were deleted before, so that it is kept aside.
+    SetAside(SetAsideArchive),
     /// Another process has claimed the archive, it is not due yet, or its file is missing.
     NotClaimed,
+}
+
+/// An archive that is kept aside since recordings in it were deleted before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetAsideArchive {
+    /// The recordings that were deleted before.
+    pub deleted_ids: Vec<String>,
+    /// The other recordings of the archive, which were imported.
+    pub record_ids: Vec<String>,
+    /// The reason, for administrators.
+    pub reason: String,
+}
+
+/// Maximum number of texts that are joined to one reason.
+const MAX_JOINED: usize = 20;
+
+/// Joins the first texts of a list to one.
+pub(super) fn join_some(texts: &[String]) -> String {
+    let shown = texts[..texts.len().min(MAX_JOINED)].join("; ");
+    match texts.len().saturating_sub(MAX_JOINED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
 }
 
 /// Why a step of an import failed.
@@ -62,8 +87,10 @@ pub(super) struct ImportedArchive {
     pub(super) record_ids: Vec<String>,
     /// Why formats were not imported, one text for each.
     pub(super) errors: Vec<String>,
-    /// A note for administrators.
-    pub(super) note: Option<String>,
+    /// The recordings that were not imported since they had been deleted.
+    pub(super) deleted_ids: Vec<String>,
+    /// What was left out, one text for each.
+    pub(super) left_out: Vec<String>,
 }
 
 /// Why archives could not be imported, or their state could not be recorded.

@@ -2,7 +2,8 @@
 
 use super::importer::Importer;
 use super::incoming::build_incoming;
-use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError};
+use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError, SetAsideArchive};
+use super::unpack::{UnpackedArchive, UnpackedRecording};
 use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive};
 
 /// The result of a scan of the spool.
@@ -26,6 +27,7 @@ impl Importer {
     /// When the spool or the store cannot be used.
     pub async fn scan(&self, stop: impl Fn() -> bool) -> Result<ScanResult, ScanError> {
         self.release_abandoned_claims().await?;
+        self.remove_expired_archives().await?;
         let listing = self.spool.scan_spool().await?;
         let mut result =
             ScanResult { has_incomplete: listing.has_incomplete, ..ScanResult::default() };
@@ -40,7 +42,7 @@ impl Importer {
                     result.full_reason = Some(reason);
                     break;
                 }
-                ImportResult::Quarantined(_) => {}
+                ImportResult::Quarantined(_) | ImportResult::SetAside(_) => {}
             }
         }
         Ok(result)
@@ -95,20 +97,27 @@ impl Importer {
         token: &str,
     ) -> Result<ImportedArchive, ImportFailure> {
         let unpacked = self.unpack_archive(&archive.name, token).await?;
+        let UnpackedArchive { recordings, errors, left_out } = unpacked;
+        let mut imported = ImportedArchive { errors, left_out, ..ImportedArchive::default() };
+        for recording in &recordings {
+            let record_id = recording.record_id.to_string();
+            if self.import_recording(recording).await? {
+                imported.record_ids.push(record_id);
+            } else {
+                imported.deleted_ids.push(record_id);
+            }
+        }
+        Ok(imported)
+    }
+
+    /// Imports one recording of an archive; false if it was deleted before.
+    async fn import_recording(&self, unpacked: &UnpackedRecording) -> Result<bool, ImportFailure> {
         let metadata = unpacked.formats.iter().map(|(_, metadata)| metadata);
-        let incoming = build_incoming(metadata, self.rules);
-        let is_imported = match self.place_files(&unpacked, &incoming).await? {
-            Some(visibility) => self.record_recording(&unpacked, &incoming, visibility).await?,
-            None => false,
-        };
-        let errors = unpacked.errors;
-        Ok(if is_imported {
-            let record_ids = vec![unpacked.record_id.to_string()];
-            ImportedArchive { record_ids, errors, note: None }
-        } else {
-            let note = Some("the recording was deleted before".to_owned());
-            ImportedArchive { record_ids: Vec::new(), errors, note }
-        })
+        let incoming = build_incoming(metadata, self.rules, self.clock.now());
+        match self.place_files(unpacked, &incoming).await? {
+            Some(visibility) => self.record_recording(unpacked, &incoming, visibility).await,
+            None => Ok(false),
+        }
     }
 }
 
@@ -123,6 +132,10 @@ fn log_result(archive: &str, result: &ImportResult) {
         }
         ImportResult::Quarantined(reason) => {
             tracing::error!(archive, reason, "archive quarantined");
+        }
+        ImportResult::SetAside(SetAsideArchive { record_ids, reason, .. }) => {
+            let records = record_ids.join(",");
+            tracing::warn!(archive, reason, records, "archive of a deleted recording set aside");
         }
         ImportResult::NotClaimed => {}
     }

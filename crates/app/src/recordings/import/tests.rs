@@ -34,6 +34,7 @@ impl ImportFixture {
             clock: clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
             rules: ImportRules::default(),
+            trash_ms: None,
         };
         Self { storage, clock, importer }
     }
@@ -97,6 +98,19 @@ async fn changed_visibility_and_deletion_outlast_an_import() {
         lock(&fixture.storage.formats).is_empty() && lock(&fixture.storage.archives).is_empty()
     );
     assert!(fixture.find_recording().await.unwrap().is_deleted());
+    // The archive is kept, and brought back once somebody wants it.
+    let reason = format!("deleted before: {ID}");
+    assert_eq!(fixture.read_archive_stage().await, (ImportStage::SetAside, Some(reason)));
+    assert_eq!(fixture.importer.release_archives_of("other").await.unwrap().len(), 0);
+    let file_moves = records.list_file_moves(now.plus_ms(9), 9).await.unwrap();
+    assert!(!records.forget_tombstone(ID).await.unwrap(), "files may still be removed");
+    records.end_file_move(&file_moves[0]).await.unwrap();
+    assert!(records.forget_tombstone(ID).await.unwrap());
+    assert!(!records.forget_tombstone(ID).await.unwrap());
+    assert_eq!(fixture.importer.release_archives_of(ID).await.unwrap().len(), 1);
+    assert_eq!(fixture.scan().await.imported, 1);
+    assert_eq!(fixture.list_formats(Visibility::Published), ["notes", "video"]);
+    assert!(lock(&fixture.storage.set_aside).is_empty());
 }
 
 #[tokio::test]
@@ -187,8 +201,10 @@ async fn an_archive_whose_name_does_not_fit_is_not_imported() {
     for (name, is_valid) in [
         (format!("{ID}-video.tar"), true),
         (format!("{ID}.tar.gz"), true),
+        ("lecture.tar.zst".to_owned(), true),
         (format!("{ID}-notes.tar"), false),
-        ("other.tar".to_owned(), false),
+        (format!("f{}.tar", &ID[1..]), false),
+        ("lecture.upload.tar".to_owned(), false),
     ] {
         let fixture = ImportFixture::new();
         let formats = vec![("video", metadata_xml("video", "true"))];

@@ -77,6 +77,44 @@ fn an_archive_keeps_changes_made_through_the_api() {
     );
 }
 
+/// An archive with one format and these values.
+fn archive(name: &str, metadata: &[(&str, &str)]) -> Recording {
+    let mut archive = Recording { formats: vec![format(name, 1)], ..recording("r") };
+    archive.metadata = metadata.iter().map(|(key, value)| pair(key, value)).collect();
+    let source = |(key, _): &(&str, &str)| ((*key).to_owned(), name.to_owned());
+    archive.details.metadata_formats = metadata.iter().map(source).collect();
+    archive
+}
+
+#[test]
+fn metadata_of_all_formats_is_united_and_the_first_that_came_decides() {
+    let merge = |before: &Recording, incoming| merge_recording(Some(before), &incoming).unwrap();
+    let first = archive("presentation", &[("a", "1"), ("b", "1")]);
+    let second = merge(&first, archive("capture", &[("b", "2"), ("c", "2")]));
+    assert_eq!(second.metadata, [pair("a", "1"), pair("b", "1"), pair("c", "2")]);
+    // A format that comes again replaces what it brought, and nothing vanishes.
+    let again = merge(&second, archive("presentation", &[("b", "3"), ("c", "3")]));
+    assert_eq!(again.metadata, [pair("a", "1"), pair("b", "3"), pair("c", "2")]);
+    assert_eq!(merge(&again, archive("presentation", &[("b", "3"), ("c", "3")])), again);
+    // It is not known which formats the values of the original came with.
+    let mut original = first;
+    original.details.metadata_formats.clear();
+    let further = merge(&original, archive("video", &[("a", "2"), ("d", "2")]));
+    assert_eq!(further.metadata, [pair("a", "1"), pair("b", "1"), pair("d", "2")]);
+    let rebuilt = merge(&original, archive("presentation", &[("a", "2")]));
+    assert_eq!(rebuilt.metadata, [pair("a", "2"), pair("b", "1")]);
+}
+
+#[test]
+fn edits_outlast_the_metadata_of_later_archives() {
+    let mut before = archive("notes", &[("a", "1"), ("b", "1")]);
+    let metadata = vec![("a".to_owned(), Some("edited".to_owned())), ("b".to_owned(), None)];
+    RecordingChange { metadata, ..RecordingChange::default() }.apply(&mut before);
+    let incoming = archive("video", &[("a", "2"), ("b", "2"), ("c", "2")]);
+    let merged = merge_recording(Some(&before), &incoming).unwrap();
+    assert_eq!(merged.metadata, [pair("a", "edited"), pair("c", "2")]);
+}
+
 #[test]
 fn deleted_recordings_stay_deleted_and_internal_metadata_is_dropped() {
     let mut incoming = recording("r");

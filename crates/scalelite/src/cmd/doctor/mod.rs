@@ -7,7 +7,7 @@ mod settings;
 
 use std::path::Path;
 
-use app::admin::doctor;
+use app::admin::{doctor, recordings};
 use app::ports::{Finding, FindingLevel};
 
 use crate::config::stores::{STORE_FILE, StoreSettings};
@@ -89,8 +89,19 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
     for store in &wired.inspectors {
         findings.extend(store.inspect().await);
     }
+    findings.extend(check_links(&wired).await);
     findings.extend(doctor::check_servers(&wired.app).await);
     findings
+}
+
+/// Names the symbolic links in the directories of recordings that are not followed.
+async fn check_links(wired: &wiring::WiredApp) -> Vec<Finding> {
+    let advice = "add the directory that it leads to to RECORDING_LINK_ROOTS, or remove the link";
+    let check = "recordings: links";
+    match recordings::list_refused_links(&wired.app).await {
+        Ok(links) => links.into_iter().map(|link| Finding::warn(check, link, advice)).collect(),
+        Err(error) => vec![Finding::warn(check, error.to_string(), advice)],
+    }
 }
 
 async fn check_access(wired: &wiring::WiredApp) -> Finding {

@@ -53,14 +53,14 @@ impl FileSource<'_> {
 }
 
 /// Headers that all files of a source have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FileHeaders {
     /// Whether browsers save the files instead of showing them.
     pub(super) is_attachment: bool,
     /// `Cache-Control`.
     pub(super) cache_control: &'static str,
     /// `Content-Security-Policy`.
-    pub(super) security_policy: &'static str,
+    pub(super) security_policy: HeaderValue,
 }
 
 /// How a file is encoded in the response.
@@ -217,7 +217,7 @@ impl FileRequest<'_> {
             header::CACHE_CONTROL,
             HeaderValue::from_static(self.file_headers.cache_control),
         );
-        respond::set_security_headers(headers, self.file_headers.security_policy);
+        respond::set_security_headers(headers, self.file_headers.security_policy.clone());
         Ok(())
     }
 }

@@ -23,9 +23,11 @@ const INLINE_FORMATS: [&str; 3] = ["presentation", "video", "screenshare"];
 
 /// `Content-Security-Policy` of the pages of recordings. They contain texts that users wrote, so
 /// they may send nothing to other hosts.
-const SECURITY_POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; \
-    style-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'none'; \
-    frame-ancestors *";
+const SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; \
+     style-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'none'; \
+     frame-ancestors *",
+);
 
 /// Sends a file of a recording to a client that may watch it.
 pub(super) async fn send_file(
@@ -49,15 +51,14 @@ pub(super) async fn send_file(
     let origin = Origin::from_headers(&request.headers);
     let cdn = service.cdn.as_ref().filter(|_| cdn::is_page_path(path) && origin.is_secure());
     if let Some(cdn) = cdn {
-        let target = format!("{}{}", permit.format_id().subject(), path.to_encoded());
-        let now = app.clock.now();
-        return cdn.redirect(&with_query(&target, query), &permit, &origin, now).map(Some);
+        let (path, now) = (path.to_encoded(), app.clock.now());
+        return cdn.redirect((&path, query), &permit, &origin, now).map(Some);
     }
     let source = FileSource::Recording(playback, &permit);
     if let Some(file) = path.file.as_ref().filter(|_| !path.trailing_slash) {
         let (method, headers) = (&request.method, &request.headers);
-        let response =
-            delivery::send_file(&source, file, method, headers, file_headers(&permit)).await?;
+        let file_headers = file_headers(service, &permit);
+        let response = delivery::send_file(&source, file, method, headers, file_headers).await?;
         if response.is_some() {
             return Ok(response);
         }
@@ -85,22 +86,26 @@ async fn send_directory(
         return Ok(exists.then(|| respond::redirect_with_status(status, &location)).flatten());
     }
     let (method, headers) = (&request.method, &request.headers);
-    let response =
-        delivery::send_file(source, &index, method, headers, file_headers(permit)).await?;
+    let file_headers = file_headers(service, permit);
+    let response = delivery::send_file(source, &index, method, headers, file_headers).await?;
     if response.is_some() || !is_root {
         return Ok(response);
     }
     listing::send_page(service, permit).await
 }
 
-fn file_headers(permit: &PlaybackPermit) -> FileHeaders {
+fn file_headers(service: &PlaybackService, permit: &PlaybackPermit) -> FileHeaders {
     // Caches must revalidate: an unpublished recording must not be shown any longer.
     let cache_control = if permit.is_protected() { "private, no-cache" } else { "no-cache" };
     FileHeaders {
-        is_attachment: !INLINE_FORMATS.contains(&permit.format_id().format.as_str()),
+        is_attachment: is_attachment(permit),
         cache_control,
-        security_policy: SECURITY_POLICY,
+        security_policy: service.security_policy.clone().unwrap_or(SECURITY_POLICY),
     }
+}
+
+fn is_attachment(permit: &PlaybackPermit) -> bool {
+    !INLINE_FORMATS.contains(&permit.format_id().format.as_str())
 }
 
 /// Builds the response on which the web server in front sends the file.
@@ -116,7 +121,7 @@ fn x_accel_response(
     let mut response = Response::new(respond::empty_body());
     let headers = response.headers_mut();
     headers.insert(X_ACCEL_REDIRECT, location);
-    if file_headers(permit).is_attachment {
+    if is_attachment(permit) {
         headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
     let content_type = HeaderValue::from_static(FileType::from_name_or_html(name).content_type);

@@ -33,7 +33,7 @@ pub(super) async fn send_page(
     let page = page.map_err(|_| PlaybackError::Internal("rendering the listing page failed"))?;
     let mut response = respond::html(StatusCode::OK, page);
     let headers = response.headers_mut();
-    respond::set_security_headers(headers, SECURITY_POLICY);
+    respond::set_security_headers(headers, HeaderValue::from_static(SECURITY_POLICY));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(Some(response))
 }
@@ -41,8 +41,10 @@ pub(super) async fn send_page(
 #[derive(Template)]
 #[template(path = "listing.html")]
 struct ListingPage<'a> {
-    format: &'a str,
-    record_id: &'a str,
+    /// The name of the meeting; the id of the recording if it has none.
+    name: &'a str,
+    /// What the format is, in words.
+    format: String,
     media: Vec<MediaItem<'a>>,
     captions: Vec<CaptionTrack<'a>>,
     /// URLs.
@@ -59,14 +61,36 @@ impl<'a> ListingPage<'a> {
             size: format_size(*size),
         };
         Self {
-            format: permit.format_id().format.as_str(),
-            record_id: permit.format_id().record_id.as_str(),
+            name: permit
+                .name()
+                .filter(|name| !name.trim().is_empty())
+                .unwrap_or(permit.format_id().record_id.as_str()),
+            format: describe_format(permit.format_id().format.as_str()),
             media: MediaItem::group_files(files),
             captions: paths().filter_map(CaptionTrack::from_path).collect(),
             slides: paths().filter(|path| is_slide(path)).map(paths::encode).collect(),
             files: files.iter().map(to_file).collect(),
         }
     }
+}
+
+/// Returns what a format is, in words.
+fn describe_format(format: &str) -> String {
+    match format {
+        "presentation" => "Presentation".to_owned(),
+        "video" => "Video".to_owned(),
+        "screenshare" => "Shared screen".to_owned(),
+        "podcast" => "Audio".to_owned(),
+        "notes" => "Shared notes".to_owned(),
+        "capture" => "Video of the room".to_owned(),
+        other => with_capital(other),
+    }
+}
+
+fn with_capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(characters).collect()
 }
 
 struct ListedFile<'a> {
@@ -78,6 +102,8 @@ struct ListedFile<'a> {
 /// A video or an audio recording, in all encodings in which it exists.
 struct MediaItem<'a> {
     is_video: bool,
+    /// Whether it shows the shared screen, which has no sound.
+    is_screen: bool,
     /// Path without the extension.
     stem: &'a str,
     sources: Vec<MediaSource>,
@@ -89,7 +115,7 @@ struct MediaSource {
 }
 
 impl<'a> MediaItem<'a> {
-    /// Groups the video and audio files, videos first.
+    /// Groups the video and audio files: videos first, those without sound last.
     fn group_files(files: &'a [(FilePath, u64)]) -> Vec<Self> {
         let mut items: Vec<Self> = Vec::new();
         for (path, _) in files {
@@ -103,11 +129,28 @@ impl<'a> MediaItem<'a> {
             let stem = path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
             match items.iter_mut().find(|item| item.stem == stem && item.is_video == is_video) {
                 Some(item) => item.sources.push(source),
-                None => items.push(Self { is_video, stem, sources: vec![source] }),
+                None => {
+                    let name = stem.rsplit('/').next().unwrap_or(stem);
+                    let is_screen = name.starts_with("deskshare");
+                    items.push(Self { is_video, is_screen, stem, sources: vec![source] });
+                }
             }
         }
-        items.sort_by_key(|item| !item.is_video);
+        items.sort_by_key(|item| (!item.is_video, item.is_screen));
         items
+    }
+
+    /// Returns what the item is, in words.
+    fn title(&self) -> String {
+        let name = self.stem.rsplit('/').next().unwrap_or(self.stem);
+        match name {
+            "webcams" => "Webcams".to_owned(),
+            "deskshare" | "screenshare" => "Shared screen".to_owned(),
+            "audio" => "Sound".to_owned(),
+            "video" | "video-0" => "Video".to_owned(),
+            "capture" => "Video of the room".to_owned(),
+            other => with_capital(&other.replace(['_', '-'], " ")),
+        }
     }
 
     /// Returns the name of the HTML element that plays the item.
@@ -152,9 +195,14 @@ mod tests {
     use super::*;
 
     fn render_listing(names: &[&str]) -> String {
+        render_named(names, None)
+    }
+
+    fn render_named(names: &[&str], name: Option<&str>) -> String {
         let format = PlaybackFormat { format: "video".to_owned(), ..PlaybackFormat::default() };
         let recording = Recording {
             record_id: "r1".to_owned(),
+            name: name.map(str::to_owned),
             published: true,
             formats: vec![format],
             ..Recording::default()
@@ -178,6 +226,17 @@ mod tests {
                 && page.contains("<track kind=\"captions\" src=\"caption_de.vtt\"")
         );
         assert!(page.find("<video").unwrap() < page.find("<audio").unwrap());
+    }
+
+    #[test]
+    fn the_page_speaks_of_the_meeting_in_words() {
+        let files = ["deskshare/deskshare.webm", "video/webcams.webm", "audio/audio.ogg"];
+        let page = render_named(&files, Some("Algebra <1>"));
+        assert!(page.contains("<h1>Algebra &#60;1&#62;</h1>"), "{page}");
+        let at = |heading: &str| page.find(&format!("<h2>{heading}</h2>")).unwrap();
+        assert!(at("Webcams") < at("Shared screen") && at("Shared screen") < at("Sound"), "{page}");
+        assert!(!page.contains("<h2>video/webcams"), "{page}");
+        assert!(page.contains("Video</p>") && render_listing(&files).contains("<h1>r1</h1>"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl NotFoundPage {
     pub(super) fn to_response(&self) -> Response<ResponseBody> {
         let mut response = respond::html(StatusCode::NOT_FOUND, self.0.clone());
         let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
-        respond::set_security_headers(response.headers_mut(), policy);
+        respond::set_security_headers(response.headers_mut(), HeaderValue::from_static(policy));
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
         response

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::recording::{FilePath, RecordingFormatId};
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 use super::delivery::{self, FileHeaders, FileSource};
 use super::error::PlaybackResult;
@@ -14,12 +14,15 @@ use super::service::PlaybackService;
 use crate::http::message::ApiRequest;
 use crate::http::respond::{self, ResponseBody};
 
-/// `Content-Security-Policy` of the player, which shows videos of other sites that were shown in
-/// the meeting.
-const SECURITY_POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: https:; \
-    style-src 'self' 'unsafe-inline'; img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; \
-    frame-src 'self' https:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'none'; \
-    frame-ancestors *";
+/// `Content-Security-Policy` of the player. It shows videos of other sites that were shown in the
+/// meeting, and the one of BBB 3.0 loads the fonts, translations and icons of its whiteboard from
+/// unpkg.com.
+const SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: https:; \
+     style-src 'self' 'unsafe-inline' https:; font-src 'self' data: https:; img-src 'self' data: blob: https:; \
+     media-src 'self' data: blob: https:; connect-src 'self' data: blob: https:; worker-src 'self' blob:; \
+     frame-src 'self' https:; object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors *",
+);
 
 /// Sends a file of the player, or its first page.
 pub(super) async fn send_file(
@@ -35,11 +38,12 @@ pub(super) async fn send_file(
     let file_headers = FileHeaders {
         is_attachment: false,
         cache_control: "no-cache",
-        security_policy: SECURITY_POLICY,
+        security_policy: service.security_policy.clone().unwrap_or(SECURITY_POLICY),
     };
     let (method, headers) = (&request.method, &request.headers);
     if let Some(file) = path.file.as_ref().filter(|_| !path.trailing_slash) {
-        let response = delivery::send_file(&source, file, method, headers, file_headers).await?;
+        let response =
+            delivery::send_file(&source, file, method, headers, file_headers.clone()).await?;
         // A missing script must not be answered with a page.
         if response.is_some() || file.as_str().starts_with("static/") {
             return Ok(response);

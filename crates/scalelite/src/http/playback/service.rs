@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use app::App;
 use app::playback::Playback;
 use domain::recording::catalog::TenantScope;
+use http::HeaderValue;
 
 use super::cdn::Cdn;
 use super::not_found::NotFoundPage;
@@ -21,6 +22,8 @@ pub struct PlaybackService {
     pub x_accel: bool,
     /// Directory of BBB's player, if it is installed.
     pub player_dir: Option<PathBuf>,
+    /// `PLAYBACK_CSP`: the policy of the player and of the pages of recordings, instead of ours.
+    pub security_policy: Option<HeaderValue>,
     /// The page for recordings that do not exist or may not be watched.
     pub not_found_page: NotFoundPage,
     /// Content delivery network to which requests for pages are redirected.

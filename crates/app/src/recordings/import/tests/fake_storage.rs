@@ -7,11 +7,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::Timestamp;
 use domain::recording::{FilePath, RecordingFormatId};
 
 use crate::ports::{
-    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Spool, SpoolError, SpoolListing,
-    SpooledArchive, UnpackedFormat, Visibility,
+    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, KeptArchive, KeptPlace, MoveOutcome, Spool,
+    SpoolError, SpoolListing, SpooledArchive, UnpackedFormat, Visibility,
 };
 
 pub(super) const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
@@ -22,6 +23,7 @@ pub(super) const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000
 pub(super) struct FakeStorage {
     pub(super) archives: Mutex<BTreeMap<String, Vec<(&'static str, String)>>>,
     pub(super) quarantined: Mutex<BTreeMap<String, String>>,
+    pub(super) set_aside: Mutex<BTreeMap<String, (String, Vec<(&'static str, String)>)>>,
     pub(super) formats: Mutex<BTreeSet<(RecordingFormatId, Visibility)>>,
     /// The tokens of imports whose archives are unpacked.
     pub(super) unpacked: Mutex<BTreeSet<String>>,
@@ -82,6 +84,7 @@ impl Spool for FakeStorage {
             format_id: format_id(format),
             dir: PathBuf::from("/work"),
             metadata: Ok(xml.clone().into_bytes()),
+            left_out: Vec::new(),
         };
         Ok(formats.iter().map(unpacked).collect())
     }
@@ -98,26 +101,53 @@ impl Spool for FakeStorage {
         Ok(())
     }
 
-    async fn quarantine_archive(
+    async fn keep_archive(
         &self,
         name: &str,
         token: &str,
+        place: KeptPlace,
         reason: &str,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<Option<String>, SpoolError> {
         self.take_spool_step()?;
         lock(&self.unpacked).remove(token);
-        lock(&self.archives).remove(name);
-        lock(&self.quarantined).insert(name.to_owned(), reason.to_owned());
-        Ok(())
+        let formats = lock(&self.archives).remove(name).unwrap_or_default();
+        match place {
+            KeptPlace::Quarantine => {
+                lock(&self.quarantined).insert(name.to_owned(), reason.to_owned());
+            }
+            KeptPlace::Aside => {
+                lock(&self.set_aside).insert(name.to_owned(), (reason.to_owned(), formats));
+            }
+        }
+        Ok(Some(name.to_owned()))
     }
 
-    async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
+    async fn list_kept_archives(&self) -> Result<Vec<KeptArchive>, SpoolError> {
+        let to_kept = |(name, reason): (&String, &String)| KeptArchive {
+            name: name.clone(),
+            reason: reason.clone(),
+        };
+        let aside = lock(&self.set_aside);
+        let aside = aside.iter().map(|(name, (reason, _))| to_kept((name, reason)));
+        Ok(lock(&self.quarantined).iter().map(to_kept).chain(aside).collect())
+    }
+
+    async fn release_kept(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
+        let released = SpooledArchive { name: name.to_owned(), size: 1 };
+        if let Some((_, formats)) = lock(&self.set_aside).remove(name) {
+            lock(&self.archives).insert(name.to_owned(), formats);
+            return Ok(Some(released));
+        }
         let found = lock(&self.quarantined).remove(name).is_some();
         if found {
             lock(&self.archives)
                 .insert(name.to_owned(), vec![("video", metadata_xml("video", "true"))]);
         }
-        Ok(found.then(|| SpooledArchive { name: name.to_owned(), size: 1 }))
+        Ok(found.then_some(released))
+    }
+
+    async fn remove_set_aside(&self, _: Timestamp) -> Result<Vec<String>, SpoolError> {
+        Ok(Vec::new())
     }
 
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError> {
