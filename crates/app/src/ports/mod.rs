@@ -85,13 +85,7 @@ pub trait RecordingStore:
 }
 
 impl<
-    T: RecordingCatalog
-        + RecordingClaims
-        + RecordingUpkeep
-        + Trash
-        + Imports
-        + Outbox
-        + EndCallbacks,
+    T: RecordingCatalog + RecordingClaims + RecordingUpkeep + Trash + Imports + Outbox + EndCallbacks,
 > RecordingStore for T
 {
 }

@@ -66,30 +66,3 @@ mod tests {
         assert!(!is_expired(&recent, Some(0), days_ago(11)), "the id is younger");
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_age_counts_from_the_end_or_else_from_the_beginning() {
-        let rule = Retention {
-            filter: RecordingFilter::default(),
-            scope: TenantScope::All,
-            keep_ms: 1_000,
-        };
-        let is_expired = |started_at: Option<i64>, ended_at: Option<i64>| {
-            let recording = Recording {
-                started_at: started_at.map(Timestamp),
-                ended_at: ended_at.map(Timestamp),
-                ..Recording::default()
-            };
-            rule.is_expired(&recording, Timestamp(10_000))
-        };
-        assert!(is_expired(Some(1), Some(8_999)));
-        assert!(!is_expired(Some(1), Some(9_000)), "it has ended later than it began");
-        assert!(is_expired(Some(8_999), None));
-        assert!(!is_expired(Some(9_000), None));
-        assert!(!is_expired(None, None));
-    }
-}
