@@ -202,9 +202,9 @@ mod tests {
     use crate::sql::connection::{SqlRow, SqlValue};
 
     /// A connection without a database, whose transactions begin when the test says so.
-    struct GatedConnection(Receiver<()>);
+    struct WaitingConnection(Receiver<()>);
 
-    impl WriteConnection for GatedConnection {
+    impl WriteConnection for WaitingConnection {
         const MAX_BATCH: usize = 1;
 
         fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
@@ -219,7 +219,7 @@ mod tests {
         fn report_change(&self, _: bool) {}
     }
 
-    impl SqlConnection for GatedConnection {
+    impl SqlConnection for WaitingConnection {
         fn execute(&mut self, _: &str, _: &[SqlValue<'_>]) -> Result<u64, StoreError> {
             Ok(0)
         }
@@ -257,9 +257,9 @@ mod tests {
     /// Its caller may have told a client that the operation failed.
     #[tokio::test]
     async fn an_operation_whose_caller_has_given_up_is_not_run() {
-        let (gate, receiver) = channel();
+        let (permissions, receiver) = channel();
         let joins = Arc::new(PendingJoins::default());
-        let writer = WriteThread::start(GatedConnection(receiver), joins, "test", None).unwrap();
+        let writer = WriteThread::start(WaitingConnection(receiver), joins, "test", None).unwrap();
         let was_run = Arc::new(AtomicBool::new(false));
         let note = was_run.clone();
         let given_up = writer.run(
@@ -272,7 +272,7 @@ mod tests {
         // It is queued, and dropped before its transaction begins.
         assert!(given_up.now_or_never().is_none());
         for _ in 0..2 {
-            gate.send(()).unwrap();
+            permissions.send(()).unwrap();
         }
         assert_eq!(writer.run(|_| Ok(5), true).await, Ok(5), "the next one runs");
         assert!(!was_run.load(Ordering::SeqCst));
