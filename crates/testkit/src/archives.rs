@@ -135,7 +135,7 @@ fn add_odd_entries(
     }
     if rng.draw_bool(0.3) {
         tar = tar.link(b'2', &format!("{root}/links/latest"), &format!("../{path}"));
-        files.push(("links/latest".to_owned(), content.clone()));
+        files.push(("links/latest".to_owned(), content));
     }
     if rng.draw_bool(0.3) {
         tar = tar.file(&format!("{root}/old/deep/file"), "deep");

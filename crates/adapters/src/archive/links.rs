@@ -232,7 +232,6 @@ fn describe(path: &FormatPath) -> String {
 }
 
 /// Opens a directory below `root`; the outer `None` if it does not exist, the inner one if it is `root`.
-#[expect(clippy::option_option, reason = "a missing directory differs from the root itself")]
 fn open_dir(root: &ConfinedDir, parts: &[String]) -> io::Result<Option<Option<ConfinedDir>>> {
     let mut dir: Option<ConfinedDir> = None;
     for part in parts {

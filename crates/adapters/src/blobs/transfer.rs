@@ -15,7 +15,7 @@ use crate::entropy::OsEntropy;
 /// Maximum number of files of a format.
 const MAX_FILES: usize = 1_000_000;
 /// Prefix of the directories in which files lie on their way.
-const WORK_DIR_PREFIX: &str = "transfer-";
+pub(crate) const WORK_DIR_PREFIX: &str = "transfer-";
 
 /// Copies formats between two storages.
 pub struct BlobsCopier {

@@ -27,12 +27,15 @@ use self::growth::GrowthTracker;
 use self::locked_archive::LockedArchive;
 pub use self::uploads::UploadDir;
 use crate::archive::{self, ArchiveError, ArchiveLimits, ExtractedFormat};
+use crate::blobs::transfer::WORK_DIR_PREFIX as TRANSFER_DIR_PREFIX;
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::OsEntropy;
 use crate::leftovers;
 
 /// Prefix of the names of work directories. The token of the import follows.
 const WORK_DIR_PREFIX: &str = "import-";
+/// A directory of a move to another storage is abandoned at this age.
+const TRANSFER_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// The file in a work directory that the importing process keeps locked. Its content is the name of the archive.
 const LOCK_FILE: &str = ".lock";
 /// Longest name of a file, in bytes.
@@ -236,7 +239,10 @@ impl SpoolState {
         let Some(work) = open_dir(&self.work)? else { return Ok(abandoned) };
         for name in work.names()? {
             let token = name.to_str().and_then(|name| name.strip_prefix(WORK_DIR_PREFIX));
-            let Some(token) = token else { continue };
+            let Some(token) = token else {
+                remove_old_transfer(&work, &self.work, &name);
+                continue;
+            };
             let removed = match find_abandoned(&work, &name) {
                 Ok(Some(archive)) => {
                     abandoned.extend(archive.map(|archive| (archive, token.to_owned())));
@@ -253,9 +259,24 @@ impl SpoolState {
     }
 }
 
+/// Removes a directory of a move to another storage that a crash has left behind a day ago.
+fn remove_old_transfer(work: &ConfinedDir, work_path: &Path, name: &OsStr) {
+    let is_transfer = name.to_str().is_some_and(|name| name.starts_with(TRANSFER_DIR_PREFIX));
+    let is_old = || match work.open_dir(name)? {
+        Some(dir) => dir.is_older_than(TRANSFER_MAX_AGE),
+        None => Ok(false),
+    };
+    let removed = match is_transfer.then(is_old).transpose() {
+        Ok(Some(true)) => work.remove_tree(name),
+        checked => checked.map(drop),
+    };
+    if let Err(error) = removed {
+        leftovers::warn_once(&work_path.join(name), &error);
+    }
+}
+
 /// Finds out whether a crash has left a work directory behind; returns the name of its archive then, as far as it is
 /// known.
-#[expect(clippy::option_option, reason = "an abandoned directory may have no lock file")]
 fn find_abandoned(work: &ConfinedDir, name: &OsStr) -> io::Result<Option<Option<String>>> {
     let Some(dir) = work.open_dir(name)? else { return Ok(None) };
     let Some(lock) = dir.open_for_locking(LOCK_FILE)? else {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -71,16 +71,39 @@ pub(crate) async fn start_proxy(to_port: u16) -> anyhow::Result<u16> {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let Ok(mut client) = acceptor.accept(stream).await else { return };
-                let Ok(mut server) = TcpStream::connect(("127.0.0.1", to_port)).await else {
-                    return;
-                };
+                let Ok(client) = acceptor.accept(stream).await else { return };
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to_port)).await else { return };
+                let (from_client, mut to_client) = tokio::io::split(client);
+                let (mut from_server, to_server) = server.into_split();
                 // Browsers end connections at any time.
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                let _ = tokio::join!(
+                    forward_requests(from_client, to_server),
+                    tokio::io::copy(&mut from_server, &mut to_client)
+                );
             });
         }
     });
     Ok(port)
+}
+
+/// Forwards requests without bodies, with the header that says that they came by HTTPS.
+async fn forward_requests(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+) -> anyhow::Result<()> {
+    let mut head = Vec::new();
+    loop {
+        let byte = from.read_u8().await?;
+        head.push(byte);
+        anyhow::ensure!(head.len() < MAX_REQUEST_BYTES, "a long head");
+        if head.ends_with(b"\r\n\r\n") {
+            head.truncate(head.len() - 2);
+            head.extend_from_slice(b"X-Forwarded-Proto: https\r\n\r\n");
+            to.write_all(&head).await?;
+            to.flush().await?;
+            head.clear();
+        }
+    }
 }
 
 /// Answers one request and closes the connection.

@@ -103,12 +103,11 @@ async fn one_broken_recording_of_a_list_does_not_keep_the_others() {
     }
 }
 
-/// A directory that has another user's file system mounted in it, or that is immutable, cannot be
-/// removed by any user; here a mount point stands for it where tests run as root.
+/// Directories with more levels than are ever removed stand for files of another user, which root
+/// could remove.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leftover_that_cannot_be_removed_does_not_stop_imports() {
     let setup = setup();
-    // More levels than anything is removed of.
     let leftover = setup.folder().join("work/import-left").join("d/".repeat(70));
     std::fs::create_dir_all(&leftover).unwrap();
     std::fs::write(setup.folder().join("work/import-left/.lock"), "old.tar").unwrap();
@@ -119,8 +118,11 @@ async fn a_leftover_that_cannot_be_removed_does_not_stop_imports() {
     import(&setup, &product, &[&sample]).await;
     let row = recording_row(&setup, &sample).await.unwrap();
     assert_eq!(format_names(&row), ["video"]);
-    let log = product.log();
     for name in ["import-left", "1-old"] {
+        // The log is written a moment later.
+        let is_named = async || product.log().contains(name);
+        wait_until("named in the log", is_named).await.unwrap();
+        let log = product.log();
         let named = log.lines().filter(|line| line.contains(name) && line.contains("not removed"));
         assert_eq!(named.count(), 1, "{name}: {log}");
     }

@@ -11,6 +11,8 @@ use super::{ContractCase, RecordingStoreFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
     super::cases![
+        how_long_recordings_are_kept_is_remembered,
+        a_tombstone_is_forgotten_on_request,
         a_deleted_recording_is_restored_as_it_was,
         trashed_recordings_are_not_listed,
         the_trash_is_emptied_of_what_is_old,
@@ -86,6 +88,33 @@ async fn a_deleted_recording_is_restored_as_it_was(factory: RecordingStoreFactor
     }
     assert_eq!(catalog.restore_recording("nobody", NOW).await, None);
     assert_eq!(catalog.0.find_trashed("nobody").await.unwrap(), None);
+}
+
+async fn how_long_recordings_are_kept_is_remembered(factory: RecordingStoreFactory<'_>) {
+    let store = factory().await;
+    assert_eq!(store.find_trash_ms().await.unwrap(), None);
+    for trash_ms in [86_400_000, 0] {
+        store.set_trash_ms(trash_ms).await.unwrap();
+        assert_eq!(store.find_trash_ms().await.unwrap(), Some(trash_ms));
+    }
+}
+
+async fn a_tombstone_is_forgotten_on_request(factory: RecordingStoreFactory<'_>) {
+    let catalog = TestCatalog::new(factory).await;
+    let forget = async |id: &str| catalog.0.forget_tombstone(id).await.unwrap();
+    for id in ["a", "b"] {
+        catalog.put(&undeleted_recording(id)).await;
+    }
+    assert!(!forget("a").await && !forget("nobody").await);
+    let gone = catalog.begin_move("a", Destination::Removed, NOW).await.unwrap();
+    assert!(!forget("a").await, "its files may still be removed");
+    assert!(catalog.end_move(&gone).await);
+    assert!(forget("a").await);
+    assert_eq!(catalog.get("a").await, None);
+    assert!(catalog.import_recording(&undeleted_recording("a"), NOW).await.is_some());
+    let trashed = catalog.delete_recording("b", 1).await;
+    assert!(catalog.end_move(&trashed).await);
+    assert!(!forget("b").await, "it is in the trash");
 }
 
 async fn trashed_recordings_are_not_listed(factory: RecordingStoreFactory<'_>) {

@@ -113,10 +113,10 @@ fn is_occupied(error: &io::Error) -> bool {
 fn remove_abandoned(staging_root: &ConfinedDir, path: &Path, now: i64) -> io::Result<()> {
     for name in staging_root.names()? {
         let created_ms = name.to_str().and_then(|name| name.split('-').next()?.parse::<i64>().ok());
-        if created_ms.is_none_or(|created_ms| now.saturating_sub(created_ms) > ABANDONED_AFTER_MS) {
-            if let Err(error) = staging_root.remove_tree(&name) {
-                leftovers::warn_once(&path.join(&name), &error);
-            }
+        let is_abandoned =
+            created_ms.is_none_or(|created_ms| now.saturating_sub(created_ms) > ABANDONED_AFTER_MS);
+        if is_abandoned && let Err(error) = staging_root.remove_tree(&name) {
+            leftovers::warn_once(&path.join(&name), &error);
         }
     }
     Ok(())

@@ -211,7 +211,7 @@ async fn a_recording_on_another_disk_keeps_its_place() {
     fs::create_dir(&on_disk).unwrap();
     fs::write(on_disk.join("a.txt"), "old").unwrap();
     linked.link("videos/big", &format!("published/video/{RECORD_ID}"));
-    linked.link("file.txt", &format!("disk/videos/big/linked.txt"));
+    linked.link("file.txt", "disk/videos/big/linked.txt");
     fs::write(linked.disk.join("file.txt"), "far").unwrap();
     assert_eq!(fixture.read_file("linked.txt", None).await.unwrap(), b"far");
     let (blobs, id) = (&fixture.blobs, &fixture.format_id);

@@ -48,6 +48,9 @@ impl Importer {
 
     /// Removes archives that were set aside long ago.
     pub(super) async fn remove_expired_archives(&self) -> Result<(), ScanError> {
+        if self.spool.list_kept_archives().await?.is_empty() {
+            return Ok(());
+        }
         let trash_ms = find_trash_ms(self.records.as_ref(), self.trash_ms).await?;
         let keep_ms = if trash_ms > 0 { trash_ms } else { DEFAULT_SET_ASIDE_MS };
         let now = self.clock.now();

@@ -25,6 +25,7 @@ pub(in crate::recordings) fn build_incoming<'a>(
         fill_missing(&mut recording, metadata, now);
         recording.formats.push(convert_format(metadata));
     }
+    recording.formats.sort_by(|a, b| a.format.cmp(&b.format));
     recording.metadata.sort();
     recording.details.metadata_formats.sort();
     IncomingRecording { recording }

@@ -17,13 +17,16 @@ use crate::ports::{
 
 pub(super) const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
+/// Why an archive was set aside, and its formats with their metadata.
+type SetAsideFormats = (String, Vec<(&'static str, String)>);
+
 /// A spool and a blob store in maps. After `steps_left` steps everything fails, as if the process
 /// had been killed.
 #[derive(Default)]
 pub(super) struct FakeStorage {
     pub(super) archives: Mutex<BTreeMap<String, Vec<(&'static str, String)>>>,
     pub(super) quarantined: Mutex<BTreeMap<String, String>>,
-    pub(super) set_aside: Mutex<BTreeMap<String, (String, Vec<(&'static str, String)>)>>,
+    pub(super) set_aside: Mutex<BTreeMap<String, SetAsideFormats>>,
     pub(super) formats: Mutex<BTreeSet<(RecordingFormatId, Visibility)>>,
     /// The tokens of imports whose archives are unpacked.
     pub(super) unpacked: Mutex<BTreeSet<String>>,
