@@ -50,7 +50,7 @@ fn the_recorded_data_loads_and_every_difference_differs() {
         if let Some(difference) = &case.difference {
             assert_ne!(difference.expect, case.recorded, "{}", case.name);
             assert_eq!(difference.expect.items().len(), case.recorded.items().len());
-            assert!((1..=26).contains(&difference.rule), "{}", case.name);
+            assert!((1..=28).contains(&difference.rule), "{}", case.name);
             assert!(case.skip_reason.is_none(), "{}", case.name);
         }
     }

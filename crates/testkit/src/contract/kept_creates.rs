@@ -78,7 +78,7 @@ async fn a_create_is_found_for_its_own_meeting_only(factory: StateFactory<'_>) {
     assert!(!store.keep_create(&key("m"), &kept("other", "y")).await);
     assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "x")));
     // The server has started the meeting anew.
-    let mut reported = own_meeting("m", NOW, 1);
+    let mut reported = own_meeting("m", NOW.plus_ms(30_000), 1);
     reported.internal_id = Some("i-2".to_owned());
     pool.record_poll("a", &successful_poll(NOW.plus_ms(60_000), vec![reported])).await;
     assert_eq!(store.find_kept_create(&key("m")).await, None);
@@ -132,7 +132,7 @@ async fn a_create_stays_while_its_server_is_offline(factory: StateFactory<'_>) {
     assert!(pool.find_meeting(&key("m")).await.is_some_and(|found| found.meeting.detached));
     assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "x")));
     assert!(store.keep_create(&key("m"), &kept("i-m", "y")).await);
-    let mut reported = own_meeting("m", NOW, 1);
+    let mut reported = own_meeting("m", NOW.plus_ms(30_000), 1);
     reported.internal_id = Some("i-m".to_owned());
     pool.record_poll("a", &successful_poll(NOW.plus_ms(60_000), vec![reported])).await;
     assert!(pool.find_meeting(&key("m")).await.is_some_and(|found| !found.meeting.detached));

@@ -42,6 +42,12 @@ impl ServerSpeed {
         }
     }
 
+    /// Returns whether the server always answers a create within this time, in ms.
+    #[must_use]
+    pub(crate) fn creates_within(self, ms: u64) -> bool {
+        self.create_ms.1 < ms
+    }
+
     /// Draws the work on a call. A server without work draws nothing.
     pub(crate) fn draw_work(self, call: &str, rng: &mut SeededRng) -> CallWork {
         let is_create = call == "create";

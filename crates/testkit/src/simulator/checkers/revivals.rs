@@ -77,8 +77,9 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
     let sim_servers = sim.servers();
     let is_healthy = |other: &Server| {
         let since = use_case.started_at.plus_ms(-HEALTHY_FOR_MS);
-        sim_servers.get(&other.id.0).is_some_and(|it| it.was_healthy_since(since))
-            && other.health.state(use_case.started_at) == HealthState::Online
+        sim_servers.get(&other.id.0).is_some_and(|it| {
+            it.was_healthy_since(since) && it.speed.creates_within(scenario.response_ms)
+        }) && other.health.state(use_case.started_at) == HealthState::Online
     };
     let has_same_id = snapshot.meetings.iter().any(|it| it.key.id == key.id && it.key != *key);
     let mut takers = snapshot.servers.iter().filter(|other| other.accepts_meetings()).peekable();
