@@ -32,7 +32,13 @@ pub async fn send_heartbeats(app: &App, spread: Duration) -> Result<(), StoreErr
     for (number, server) in (0..count).zip(servers) {
         let beat = async move {
             sleep(gap * number).await;
-            send_heartbeat(app, &server).await
+            // It may have been removed or polled meanwhile.
+            match app.pool.find_server(&server.id).await? {
+                Some(server) if !has_answered_lately(app, &server, spread) => {
+                    send_heartbeat(app, &server).await
+                }
+                _ => Ok(()),
+            }
         };
         beats.push(beat.boxed());
     }
@@ -43,6 +49,13 @@ pub async fn send_heartbeats(app: &App, spread: Duration) -> Result<(), StoreErr
         result?;
     }
     Ok(())
+}
+
+/// Whether a poll has been answered in the last half of the interval. A heartbeat would tell nothing new.
+fn has_answered_lately(app: &App, server: &Server, interval: Duration) -> bool {
+    let half_ms = i64::try_from(interval.as_millis() / 2).unwrap_or(i64::MAX);
+    // A clock that was set back must not stop heartbeats.
+    (0..half_ms).contains(&app.clock.now().ms_since(server.health.answered_at))
 }
 
 /// Sends one heartbeat: the version document, which needs neither a signature nor work of the server.
