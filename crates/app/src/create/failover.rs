@@ -13,7 +13,7 @@ use std::time::Duration;
 use domain::ServerId;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::{ApiError, forward_reply};
 use crate::backend::{BackendError, BbbReply};
@@ -221,20 +221,30 @@ impl Failover<'_> {
             return Ok(());
         }
         match &self.next {
-            NextServer::WhereFound(target) => self.ask_where_found(MeetingOnServer::clone(target)),
+            NextServer::WhereFound(target) => {
+                self.ask_where_found(MeetingOnServer::clone(target)).await?;
+            }
             NextServer::ByPlacement => self.place_again().await?,
             NextServer::Nowhere => {}
         }
         Ok(())
     }
 
-    fn ask_where_found(&mut self, target: MeetingOnServer) {
+    /// Asks the server again that has the meeting. If it is offline by now, the meeting needs another place.
+    async fn ask_where_found(&mut self, target: MeetingOnServer) -> Result<(), ApiError> {
+        let polled = live_failures::confirm_offline(self.request.app, target.server.clone());
+        let polled = timeout_at(self.request.deadline, polled).await.ok().flatten();
+        if polled.is_some_and(|server| !server.is_online()) {
+            self.next = NextServer::ByPlacement;
+            return self.place_again().await;
+        }
         if self.attempts.count_on(&target.server.id) < MAX_REPEATS {
             self.ask(target, SendMode::Repeated);
         } else {
             let reply = create_reply_from_info(self.request, &target);
             self.await_reply(target, reply);
         }
+        Ok(())
     }
 
     async fn place_again(&mut self) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bbb_sim::{BbbServer, Fault, FaultMode, Latency};
 use testkit::deployment::TestDeployment;
-use testkit::product::{Product, signed_target, wait_until};
+use testkit::product::{Product, exchange, new_request, signed_target, wait_until};
 
 use crate::tools::{
     assert_failed, assert_success, create, parameter, send, start_deployment,
@@ -86,6 +86,29 @@ async fn a_create_that_is_never_answered_is_answered_from_meeting_info() {
     let servers = deployment.servers_with("mm");
     assert_eq!(servers.iter().map(|server| server.number()).collect::<Vec<_>>(), [silent.number()]);
     assert!(!deployment.product.log().contains("call to server failed"));
+}
+
+/// The server makes the meeting and does not answer the create, a poll finds the meeting there, and
+/// then the server dies.
+#[tokio::test]
+async fn a_create_goes_on_when_the_server_dies_where_a_poll_found_the_meeting() {
+    let deployment = start_deployment_with(2, &[("RESPONSE_TIMEOUT", "30")]).await;
+    let dying = preferred_server(&deployment, "mm").await;
+    dying.set_fault(Fault::for_calls(FaultMode::HangAfterEffect, &["create"]));
+    let port = deployment.product.port();
+    let creating = tokio::spawn(async move {
+        let target = signed_target("create", "meetingID=mm&name=Meeting");
+        exchange(port, &new_request("GET", &target)).await
+    });
+    let exists = async || !deployment.servers_with("mm").is_empty();
+    wait_until("made", exists).await.unwrap();
+    deployment.product.poll_servers().await.unwrap();
+    assert!(!creating.is_finished(), "the create should be in progress");
+    dying.crash();
+    assert_success(&creating.await.unwrap().unwrap());
+    let join = "meetingID=mm&fullName=A&role=VIEWER";
+    let join = deployment.product.call("join", join).await.unwrap();
+    assert!(!join.header("location").unwrap().starts_with(&dying.url()));
 }
 
 #[tokio::test]
