@@ -37,24 +37,22 @@ impl CreateParameters {
     /// Returns what is kept of a create that a server has answered. Passwords that the front-end did not
     /// give are those that the server answered. `None` if the meeting cannot be made anew.
     pub(crate) fn of_create(
-        query: &Query,
+        mut query: Query,
         body: Option<(String, Bytes)>,
         reply: &[u8],
         former_create_times: &[i64],
     ) -> Option<Self> {
-        let is_given = |name: &str| query.get(name).is_some_and(|value| !value.trim().is_empty());
         let is_breakout = query.get("isBreakout").is_some_and(|value| value.trim() == "true")
-            || is_given("parentMeetingID");
+            || is_given(&query, "parentMeetingID");
         let size = query.to_text().len() + body.as_ref().map_or(0, |(_, bytes)| bytes.len());
         if is_breakout || size > MAX_KEPT_BYTES {
             return None;
         }
-        let mut query = query.clone();
         let elements = parse_text_elements(reply);
         for name in ["attendeePW", "moderatorPW"] {
             let path = format!("response/{name}");
             let answered = elements.iter().find(|(found, _)| *found == path);
-            if let Some((_, password)) = answered.filter(|_| !is_given(name)) {
+            if let Some((_, password)) = answered.filter(|_| !is_given(&query, name)) {
                 query.set(name, password);
             }
         }
@@ -107,6 +105,11 @@ impl CreateParameters {
     }
 }
 
+/// Whether a parameter has a value.
+fn is_given(query: &Query, name: &str) -> bool {
+    query.get(name).is_some_and(|value| !value.trim().is_empty())
+}
+
 /// What a sealed create belongs to, unambiguously.
 fn context(key: &MeetingKey, internal_id: &str) -> String {
     let tenant = key.tenant.as_deref().unwrap_or_default();
@@ -122,7 +125,7 @@ mod tests {
         <moderatorPW>mp</moderatorPW><dialNumber>613-555-1234</dialNumber></response>";
 
     fn kept(query: &str) -> Option<CreateParameters> {
-        CreateParameters::of_create(&Query::parse(query), None, REPLY, &[])
+        CreateParameters::of_create(Query::parse(query), None, REPLY, &[])
     }
 
     #[test]
@@ -140,13 +143,13 @@ mod tests {
         assert!(kept("meetingID=m&isBreakout=false&parentMeetingID=").is_some());
         assert!(kept(&format!("meetingID=m&welcome={}", "x".repeat(MAX_KEPT_BYTES))).is_none());
         let body = Some(("text/xml".to_owned(), Bytes::from(vec![b'x'; MAX_KEPT_BYTES])));
-        assert!(CreateParameters::of_create(&Query::parse("m=1"), body, REPLY, &[]).is_none());
+        assert!(CreateParameters::of_create(Query::parse("m=1"), body, REPLY, &[]).is_none());
     }
 
     #[test]
     fn creation_times_are_limited() {
         let times: Vec<i64> = (1..=20).collect();
-        let kept = CreateParameters::of_create(&Query::parse("m=1"), None, REPLY, &times).unwrap();
+        let kept = CreateParameters::of_create(Query::parse("m=1"), None, REPLY, &times).unwrap();
         assert_eq!(kept.former_create_times, (13..=20).collect::<Vec<i64>>());
         assert!(kept.had_create_time(" 20") && !kept.had_create_time("12"));
         assert_eq!(kept.create_times_with(Timestamp(21)).last(), Some(&21));

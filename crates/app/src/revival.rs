@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bbb::Query;
 use domain::revival::{is_over, may_be_revived};
+use domain::twins::list_twins;
 use domain::{Meeting, Server};
 use tokio::time::{Instant, timeout_at};
 
@@ -120,10 +121,8 @@ async fn find_parameters(
 /// Whether another entry of the same server is online. The meeting runs there, and a poll moves its record.
 async fn has_online_twin(app: &App, server: &Server) -> Result<bool, StoreError> {
     let servers = app.pool.list_servers().await?;
-    let is_twin = |other: &Server| {
-        other.twin_of.as_ref() == Some(&server.id) || server.twin_of.as_ref() == Some(&other.id)
-    };
-    Ok(servers.iter().any(|other| other.is_online() && is_twin(other)))
+    let twins = list_twins(server, &servers);
+    Ok(servers.iter().any(|other| other.is_online() && twins.contains(&&other.id)))
 }
 
 /// Gives a join to a revived meeting the meeting's `createTime` in place of that of the copy that it has

@@ -26,12 +26,15 @@ pub(super) async fn keep_create(
             None => return,
         },
     };
-    let former = request.revived.as_ref().map_or(&[][..], |revived| &revived.former_create_times);
-    let parameters = CreateParameters::of_create(request.query, body, &reply.body, former);
-    let Some(parameters) = parameters else { return };
+    let former = request.revived.as_ref().map(|revived| revived.former_create_times.clone());
     let (app, key, internal_id) = (app.clone(), request.key.clone(), identity.internal_id.clone());
+    let (query, reply) = (request.query.clone(), reply.body.clone());
+    // Reading the reply and sealing are left to the background as well.
     let keep = async move {
-        let Some(kept) = parameters.seal(&app, &key, &internal_id) else { return };
+        let former = former.unwrap_or_default();
+        let parameters = CreateParameters::of_create(query, body, &reply, &former);
+        let kept = parameters.and_then(|parameters| parameters.seal(&app, &key, &internal_id));
+        let Some(kept) = kept else { return };
         match app.kept_creates.keep_create(&key, &kept).await {
             Ok(true) => {}
             Ok(false) => tracing::debug!(meeting = key.id, "create not kept"),

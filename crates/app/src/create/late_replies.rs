@@ -67,15 +67,16 @@ async fn end_late_meeting(app: &App, target: &MeetingOnServer, reply: &BbbReply)
     if !may_end_copy(app, server, &unwanted, &record.server).await {
         return;
     }
+    // If this fails, a poll ends it.
+    let ended = send_end(app, server, &unwanted).await;
     tracing::info!(
         server = %server.id,
         host = server.hostname(),
         meeting = meeting.key.id,
         kept_by = %record.server.id,
+        ?ended,
         "duplicate meeting ended: its server answered too late"
     );
-    // If this fails, a poll ends it.
-    let _ = send_end(app, server, &unwanted).await;
 }
 
 #[cfg(test)]

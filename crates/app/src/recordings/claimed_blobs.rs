@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::recording::{FilePath, RecordingFormatId};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::ports::{
     BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, Clock, Entropy, MoveOutcome, RecordingStore,
@@ -17,12 +18,13 @@ use crate::ports::{
 
 /// How long a claim holds without a renewal, in ms. After a crash others wait so long.
 const CLAIM_MS: i64 = 10_000;
+const CLAIM: Duration = Duration::from_millis(CLAIM_MS.unsigned_abs());
 /// How often a claim is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 /// How often a claim is tried while another process holds it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// How long others are waited for, in ms: longer than a crashed process holds its claim.
-const MAX_WAIT_MS: i64 = 15_000;
+/// How long others are waited for: longer than a crashed process holds its claim.
+const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// A store of files whose changes need a claim.
 pub struct ClaimedBlobs {
@@ -48,7 +50,7 @@ impl ClaimedBlobs {
         let result = tokio::select! {
             result = change => result,
             () = self.renew_until_lost(record_id, &token) => {
-                let reason = format!("another process has taken over {record_id}");
+                let reason = format!("the claim on {record_id} is lost");
                 return Err(BlobError::Unavailable(reason));
             }
         };
@@ -60,14 +62,15 @@ impl ClaimedBlobs {
     }
 
     async fn await_claim(&self, record_id: &str, token: &str) -> Result<(), BlobError> {
-        let give_up_at = self.clock.now().plus_ms(MAX_WAIT_MS);
+        // Not by the clock of the claims, which may be set back.
+        let give_up_at = Instant::now() + MAX_WAIT;
         loop {
             let now = self.clock.now();
             let claimed =
                 self.records.claim_recording(record_id, token, now, now.plus_ms(CLAIM_MS)).await;
             match claimed {
                 Ok(true) => return Ok(()),
-                Ok(false) if now < give_up_at => tokio::time::sleep(RETRY_INTERVAL).await,
+                Ok(false) if Instant::now() < give_up_at => sleep(RETRY_INTERVAL).await,
                 Ok(false) => {
                     let reason = format!("another process is changing the files of {record_id}");
                     return Err(BlobError::Unavailable(reason));
@@ -77,15 +80,19 @@ impl ClaimedBlobs {
         }
     }
 
-    /// Renews a claim in intervals; returns when it is lost.
+    /// Renews a claim in intervals; returns when it is lost, or has expired because the store failed.
     async fn renew_until_lost(&self, record_id: &str, token: &str) {
+        let mut expires_at = Instant::now() + CLAIM;
         loop {
-            tokio::time::sleep(RENEW_INTERVAL).await;
-            let until = self.clock.now().plus_ms(CLAIM_MS);
-            match self.records.renew_recording_claim(record_id, token, until).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => tracing::warn!(record_id, %error, "claim on a recording not renewed"),
+            sleep(RENEW_INTERVAL).await;
+            let (now, until) = (Instant::now(), self.clock.now().plus_ms(CLAIM_MS));
+            let renewal = self.records.renew_recording_claim(record_id, token, until);
+            match timeout_at(expires_at, renewal).await {
+                Ok(Ok(true)) => expires_at = now + CLAIM,
+                Ok(Ok(false)) | Err(_) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(record_id, %error, "claim on a recording not renewed");
+                }
             }
         }
     }
@@ -214,6 +221,14 @@ mod tests {
             let format_id = RecordingFormatId::parse("r1", "video").unwrap();
             Self { records, clock, blobs, format_id }
         }
+
+        /// Moves the clock on with tokio's paused time, for ever.
+        async fn let_time_pass(&self) {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                self.clock.advance_ms(1_000);
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,7 +242,7 @@ mod tests {
             assert_eq!(order.load(Ordering::SeqCst), 1, "it did not wait");
         };
         let release = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             order.store(1, Ordering::SeqCst);
             records.release_recording("r1", "other").await.unwrap();
         };
@@ -240,29 +255,17 @@ mod tests {
         let fixture = Fixture::new();
         let (records, now) = (&fixture.records, fixture.clock.now());
         records.claim_recording("r1", "crashed", now, now.plus_ms(CLAIM_MS)).await.unwrap();
-        let passing = async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                fixture.clock.advance_ms(1_000);
-            }
-        };
         tokio::select! {
             moved = fixture.blobs.move_format(&fixture.format_id, Visibility::Trash) => moved.unwrap(),
-            () = passing => unreachable!(),
+            () = fixture.let_time_pass() => unreachable!(),
         };
         let now = fixture.clock.now();
         records.claim_recording("r1", "other", now, now.plus_ms(99_000)).await.unwrap();
-        let passing = async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                fixture.clock.advance_ms(1_000);
-            }
-        };
         tokio::select! {
             moved = fixture.blobs.remove_format(&fixture.format_id, &Visibility::ALL) => {
                 assert!(moved.is_err());
             }
-            () = passing => unreachable!(),
+            () = fixture.let_time_pass() => unreachable!(),
         }
     }
 }

@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::tools::{assert_success, parameter, send, start_deployment_with, take_requests};
+use crate::tools::{
+    assert_success, list_outbox, parameter, send, start_deployment_with, take_requests,
+};
 
 const HOST: (&str, &str) = ("URL_HOST", "balancer.test");
 const ALLOW: (&str, &str) = ("CALLBACK_ALLOW", "127.0.0.0/8");
@@ -88,13 +90,6 @@ async fn send_report(deployment: &TestDeployment, id: &str, secret: &str) {
         send(&deployment.product, "POST", REPORT, &headers, Some(body.to_string().as_bytes()))
             .await;
     assert_eq!((response.status, response.text().as_str()), (200, ""));
-}
-
-async fn list_outbox(deployment: &TestDeployment) -> Vec<Value> {
-    let output =
-        process::run(deployment.product.setup(), &["callbacks", "list", "--json"]).await.unwrap();
-    assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
-    serde_json::from_str(&output.stdout).unwrap()
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use testkit::deployment::TestDeployment;
 use testkit::end_receiver::{
     BALANCER_HOST, EndReceiver, TELLS_ENDS, carry_report, carry_reports, split_report,
 };
-use testkit::process;
 use testkit::product::wait_until;
 
 use crate::tenants::{MULTITENANCY, add_tenant, call_as_tenant};
-use crate::tools::{assert_success, parameter, send, start_deployment_with, take_requests};
+use crate::tools::{
+    assert_success, list_outbox, parameter, send, start_deployment_with, take_requests,
+};
 
 async fn start(servers: usize, settings: &[(&str, &str)]) -> (TestDeployment, EndReceiver) {
     let settings = [&TELLS_ENDS[..], settings].concat();
@@ -45,13 +46,6 @@ async fn lose_meeting(deployment: &TestDeployment, server: &BbbServer, id: &str)
     for _ in 0..2 {
         deployment.product.poll_servers().await.unwrap();
     }
-}
-
-async fn list_outbox(deployment: &TestDeployment) -> Vec<Value> {
-    let output =
-        process::run(deployment.product.setup(), &["callbacks", "list", "--json"]).await.unwrap();
-    assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
-    serde_json::from_str(&output.stdout).unwrap()
 }
 
 #[tokio::test]

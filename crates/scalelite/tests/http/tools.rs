@@ -1,7 +1,9 @@
 //! Helpers of the tests in this directory.
 
 use bbb_sim::{Algorithm, BbbServer, RecordedRequest};
+use serde_json::Value;
 use testkit::deployment::TestDeployment;
+use testkit::process;
 use testkit::product::{ClientConnection, ClientResponse, Product, SECRET, exchange, new_request};
 
 /// Starts a balancer with `servers` simulated BBB servers.
@@ -100,4 +102,12 @@ pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     let value = values.next().map(|(_, value)| value.into_owned());
     assert_eq!(values.next(), None, "{name} is repeated in {query}");
     value
+}
+
+/// Returns the callbacks that are not delivered yet, as the command line lists them.
+pub(crate) async fn list_outbox(deployment: &TestDeployment) -> Vec<Value> {
+    let output =
+        process::run(deployment.product.setup(), &["callbacks", "list", "--json"]).await.unwrap();
+    assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
+    serde_json::from_str(&output.stdout).unwrap()
 }
