@@ -9,7 +9,7 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+    ClockWatch, KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
 
@@ -56,6 +56,8 @@ pub struct App {
     pub callback_client: Arc<dyn CallbackClient>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Whether the clock was set lately.
+    pub clock_watch: Arc<ClockWatch>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The administrator's choices.

@@ -1,5 +1,6 @@
 //! State that a process keeps between calls, shared by all use cases.
 
+mod clock_watch;
 mod revivals;
 mod suspect_checks;
 
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use domain::forecast::PoolForecast;
 use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
+pub use clock_watch::ClockWatch;
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use suspect_checks::SuspectChecks;

@@ -157,6 +157,7 @@ pub(crate) fn app_with(
         bbb,
         callback_client: Arc::new(NoCallbacks),
         clock,
+        clock_watch: Arc::default(),
         entropy: Arc::new(CountingEntropy::default()),
         policy: Arc::new(policy),
     }

@@ -18,6 +18,7 @@ use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, Inspect};
 use app::recordings::import::Importer;
+use app::state::ClockWatch;
 use app::store_migration::Stores;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
@@ -138,6 +139,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         bbb: Arc::new(bbb),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
+        clock_watch: Arc::new(ClockWatch::new()),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };

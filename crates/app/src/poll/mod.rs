@@ -81,9 +81,12 @@ pub async fn poll_all_servers(
         summary.forgotten += report.forgotten.len();
     }
     drop(polls);
-    let expired = app.clock.now().plus_ms(-app.policy.meeting_ttl_ms);
-    summary.forgotten += app.pool.forget_unseen(expired).await?.len();
-    sessions::forget_old_sessions(app).await?;
+    let now = app.clock.now();
+    if app.clock_watch.may_delete_by_age(now) {
+        let expired = now.plus_ms(-app.policy.meeting_ttl_ms);
+        summary.forgotten += app.pool.forget_unseen(expired).await?.len();
+        sessions::forget_old_sessions(app).await?;
+    }
     Ok(summary)
 }
 

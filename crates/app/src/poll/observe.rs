@@ -6,6 +6,7 @@ use bbb::meetings::{ListedMeeting, MeetingList};
 use domain::poll::{PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
 use domain::{Server, Timestamp};
+use tokio::time::Instant;
 
 use crate::backend::CallOptions;
 use crate::context::App;
@@ -27,7 +28,8 @@ pub(super) fn poll_options(app: &App, server: &Server) -> CallOptions {
 
 /// Asks a server for its meetings, for at most that time.
 pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
-    let started_at = app.clock.now();
+    let (started_at, started) = (app.clock.now(), Instant::now());
+    let known_answer = server.health.answered_at;
     let call = app.fetch_meetings(server, poll_options(app, server));
     let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
     let mut unreadable = UnreadableMeetings::default();
@@ -48,7 +50,10 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
             }
         },
     };
-    PollObservation { started_at, finished_at: app.clock.now(), result, unreadable }
+    // Whatever the clock does meanwhile, the poll took as long as it took.
+    let took_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let finished_at = started_at.plus_ms(took_ms);
+    PollObservation { started_at, finished_at, known_answer, result, unreadable }
 }
 
 /// The meetings that a server reports.

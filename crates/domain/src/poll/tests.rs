@@ -54,7 +54,14 @@ pub(super) fn context_of(here: &[Meeting]) -> PollContext<'_> {
 
 pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
     let unreadable = UnreadableMeetings::default();
-    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result, unreadable }
+    let known_answer = Timestamp::default();
+    PollObservation {
+        started_at: NOW.plus_ms(-50),
+        finished_at: NOW,
+        known_answer,
+        result,
+        unreadable,
+    }
 }
 
 #[test]

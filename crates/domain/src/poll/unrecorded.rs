@@ -141,8 +141,8 @@ impl Situation<'_> {
         };
         let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
             && !self.observation.unreadable.may_include(&pending_end.key.id);
-        let lost_at = pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
-        is_recorded || (is_missing && self.observation.started_at >= lost_at)
+        let is_lost = pending_end.since.is_past(CREATE_LOST_AFTER_MS, self.observation.started_at);
+        is_recorded || (is_missing && is_lost)
     }
 
     /// Decides about one reported meeting, its record on another server and its pending end.
@@ -342,5 +342,5 @@ fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
 /// Returns whether a record is old enough that all replicas know of it. A record that was created
 /// or moved since the request was sent is not.
 fn is_past_grace(record: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
-    asked_at >= record.placed_at.plus_ms(policy.grace_ms)
+    record.placed_at.is_past(policy.grace_ms, asked_at)
 }

@@ -124,6 +124,7 @@ pub(super) fn successful_poll(
     PollObservation {
         started_at: finished_at.plus_ms(-50),
         finished_at,
+        known_answer: Timestamp::default(),
         result: Ok(meetings),
         unreadable: UnreadableMeetings::default(),
     }

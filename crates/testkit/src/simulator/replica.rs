@@ -14,7 +14,9 @@ use app::ports::{
     StoreError,
 };
 use app::server_backup;
-use app::state::{ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks};
+use app::state::{
+    ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+};
 use app::tenancy::TenantCache;
 use app::{App, callbacks, end_callbacks, poll};
 use async_trait::async_trait;
@@ -54,6 +56,7 @@ pub(crate) struct ReplicaContext {
     forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
     response_times: Arc<ResponseTimes>,
+    clock_watch: Arc<ClockWatch>,
     revivals: Arc<Revivals>,
     suspect_checks: Arc<SuspectChecks>,
     policy: Arc<Policy>,
@@ -104,6 +107,7 @@ impl ReplicaContext {
             forecast: Arc::default(),
             server_backup: Arc::default(),
             response_times: Arc::default(),
+            clock_watch: Arc::new(ClockWatch::new()),
             revivals: Arc::default(),
             suspect_checks: Arc::default(),
             policy,
@@ -151,6 +155,7 @@ impl ReplicaContext {
                 use_case.clone(),
             )),
             clock: self.process.clone(),
+            clock_watch: self.clock_watch.clone(),
             entropy: self.process.clone(),
             policy: self.policy.clone(),
         }

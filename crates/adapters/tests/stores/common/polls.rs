@@ -17,6 +17,7 @@ pub(crate) fn empty_observation(at: Timestamp) -> PollObservation {
     PollObservation {
         started_at: at,
         finished_at: at,
+        known_answer: Timestamp::default(),
         result: Ok(Vec::new()),
         unreadable: UnreadableMeetings::default(),
     }
