@@ -9,7 +9,8 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    ClockWatch, KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+    ChangeBudgets, ClockWatch, KnownClaims, KnownTwins, ResponseTimes, Revivals, ServerBackup,
+    SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
 
@@ -34,6 +35,10 @@ pub struct App {
     pub server_backup: Arc<ServerBackup>,
     /// Servers that are listed twice, as far as the log has told.
     pub known_twins: Arc<KnownTwins>,
+    /// Meetings of other servers that servers claim to have, as far as the log has told.
+    pub known_claims: Arc<KnownClaims>,
+    /// What servers have brought about lately.
+    pub change_budgets: Arc<ChangeBudgets>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
     /// What was logged of answers of servers with odd content.

@@ -127,7 +127,9 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         history: state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),
+        known_claims: Arc::default(),
         known_twins: Arc::default(),
+        change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
         periodic_jobs: state.clone(),
@@ -302,10 +304,17 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         },
         poll_timeout_ms: config.poller_wait_timeout.ms(),
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
+        max_duplicate_ends_per_hour: count(config.max_duplicate_ends_per_hour.0),
+        max_listed_meetings: count(config.max_listed_meetings.0),
+        max_list_bytes: usize::try_from(config.max_meeting_list_bytes.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         max_upload_ms: ms(config.request_timeout.ms()),
         revival_window_ms: i64::from(config.meeting_revival_window.0) * 1000,
     }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
@@ -349,5 +358,6 @@ fn build_poll_policy(config: &Config) -> PollPolicy {
             join_buffer_ms: minutes(config.load_join_buffer_time.0),
         },
         grace_ms: i64::from(config.meeting_grace.0) * 1000,
+        max_adoptions: count(config.max_adoptions_per_hour.0),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bbb::meetings::{ListedMeeting, MeetingList};
+use bbb::meetings::ListedMeeting;
 use domain::poll::{PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
 use domain::{Server, Timestamp};
@@ -36,7 +36,7 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
     let result = match response {
         Err(_) => Err(format!("no answer within {timeout_ms} ms")),
         Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(response)) => match MeetingList::read(&response.body) {
+        Ok(Ok(response)) => match app.read_meeting_list(&response) {
             Ok(list) => {
                 app.note_odd_list(server, &list);
                 unreadable.ids = list.unreadable.ids;

@@ -96,6 +96,8 @@ pub struct PollPolicy {
     /// Time after the placement of a meeting during which it is neither forgotten nor treated as a
     /// duplicate, in ms (`MEETING_GRACE`).
     pub grace_ms: i64,
+    /// Number of meetings that this poll may adopt.
+    pub max_adoptions: usize,
 }
 
 /// A meeting that the polled server reports and that is recorded on another server.
@@ -107,6 +109,9 @@ pub struct RecordedElsewhere {
     pub reachable: bool,
     /// Whether the recorded server is enabled and online.
     pub is_in_full_use: bool,
+    /// Whether the recorded server has the secret of the polled one, as two entries of one server do.
+    /// A server does not know the secrets of others.
+    pub has_same_secret: bool,
 }
 
 impl RecordedElsewhere {
@@ -184,6 +189,11 @@ pub struct PollOutcome {
     pub attached: usize,
     /// Number of meetings that are not recorded, because this deployment did not create them.
     pub foreign: usize,
+    /// Number of meetings that are not adopted because there are more than a poll may adopt.
+    pub refused_adoptions: usize,
+    /// Meetings that are recorded on other servers, which have them, and of which this server claims
+    /// to have a copy with more users. Nothing is done about them.
+    pub contested: Vec<MeetingKey>,
 }
 
 /// Returns the keys of reported meetings that are not recorded on the server. The store looks up

@@ -12,6 +12,7 @@ pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
+    max_adoptions: 1_000,
 };
 pub(super) const NOW: Timestamp = Timestamp(10_000_000);
 

@@ -25,6 +25,8 @@ mod heartbeats;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hostile_servers;
+#[cfg(test)]
 mod joins;
 #[cfg(test)]
 mod learning_records;

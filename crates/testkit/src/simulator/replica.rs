@@ -15,7 +15,7 @@ use app::ports::{
 };
 use app::server_backup;
 use app::state::{
-    ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+    ChangeBudgets, ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
 };
 use app::tenancy::TenantCache;
 use app::{App, callbacks, end_callbacks, poll};
@@ -57,6 +57,7 @@ pub(crate) struct ReplicaContext {
     server_backup: Arc<ServerBackup>,
     response_times: Arc<ResponseTimes>,
     clock_watch: Arc<ClockWatch>,
+    change_budgets: Arc<ChangeBudgets>,
     revivals: Arc<Revivals>,
     suspect_checks: Arc<SuspectChecks>,
     policy: Arc<Policy>,
@@ -108,6 +109,7 @@ impl ReplicaContext {
             server_backup: Arc::default(),
             response_times: Arc::default(),
             clock_watch: Arc::new(ClockWatch::new()),
+            change_budgets: Arc::default(),
             revivals: Arc::default(),
             suspect_checks: Arc::default(),
             policy,
@@ -139,7 +141,9 @@ impl ReplicaContext {
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
+            known_claims: Arc::default(),
             known_twins: Arc::default(),
+            change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
             periodic_jobs: store.clone(),
