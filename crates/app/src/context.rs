@@ -10,7 +10,7 @@ use crate::ports::{
 };
 use crate::state::{
     ChangeBudgets, ClockWatch, KnownClaims, KnownTwins, ResponseTimes, Revivals, ServerBackup,
-    SharedForecast, SuspectChecks,
+    SessionBudget, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
 
@@ -29,6 +29,8 @@ pub struct App {
     pub suspect_checks: Arc<SuspectChecks>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
+    /// How many meetings that have ended are kept of a minute.
+    pub session_budget: Arc<SessionBudget>,
     /// The forecast by which meetings are placed.
     pub forecast: Arc<SharedForecast>,
     /// A copy of the servers, in case the store loses them.

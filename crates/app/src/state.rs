@@ -3,6 +3,7 @@
 mod change_budgets;
 mod clock_watch;
 mod revivals;
+mod session_budget;
 mod suspect_checks;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +17,7 @@ pub use change_budgets::ChangeBudgets;
 pub use clock_watch::ClockWatch;
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
+pub use session_budget::SessionBudget;
 pub use suspect_checks::SuspectChecks;
 
 /// The forecast of the pool; empty until it is first needed.

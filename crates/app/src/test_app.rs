@@ -147,6 +147,7 @@ pub(crate) fn app_with(
         forecast: Arc::default(),
         server_backup: Arc::default(),
         known_claims: Arc::default(),
+        session_budget: Arc::default(),
         known_twins: Arc::default(),
         change_budgets: Arc::default(),
         response_times: Arc::default(),

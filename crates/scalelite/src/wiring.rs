@@ -128,6 +128,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         forecast: Arc::default(),
         server_backup: Arc::default(),
         known_claims: Arc::default(),
+        session_budget: Arc::default(),
         known_twins: Arc::default(),
         change_budgets: Arc::default(),
         response_times: Arc::default(),
