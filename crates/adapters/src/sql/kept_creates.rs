@@ -22,7 +22,20 @@ impl<D: Database> KeptCreates for SqlStore<D> {
     }
 }
 
-fn keep(
+/// Returns what is kept of a meeting, for the copy of it that is recorded from now on.
+pub(super) fn take(
+    connection: &mut dyn SqlConnection,
+    key: &MeetingKey,
+    internal_id: &str,
+) -> Result<Option<KeptCreate>, StoreError> {
+    const TAKE: &str = "SELECT sealed FROM kept_creates WHERE tenant = ?1 AND id = ?2";
+    let sealed = connection
+        .query_first(TAKE, values![tenant_or_empty(key), &key.id], |row| row.get::<String>(0))?;
+    Ok(sealed.map(|sealed| KeptCreate { internal_id: internal_id.to_owned(), sealed }))
+}
+
+/// Keeps the create of a recorded meeting; see [`KeptCreates::keep_create`].
+pub(super) fn keep(
     connection: &mut dyn SqlConnection,
     key: &MeetingKey,
     kept: &KeptCreate,

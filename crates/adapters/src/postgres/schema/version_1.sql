@@ -245,7 +245,8 @@ CREATE TABLE scalelite_own.end_callbacks (
     internal_id text,
     suspected_at bigint,
     recording_marks boolean,
-    check_at bigint NOT NULL
+    check_at bigint NOT NULL,
+    open_creates bigint NOT NULL
 );
 CREATE INDEX end_callbacks_by_meeting ON scalelite_own.end_callbacks (tenant, meeting_id);
 CREATE INDEX end_callbacks_by_check_at ON scalelite_own.end_callbacks (check_at);

@@ -280,7 +280,8 @@ CREATE TABLE end_callbacks (
     internal_id TEXT,
     suspected_at INTEGER,
     recording_marks INTEGER,
-    check_at INTEGER NOT NULL
+    check_at INTEGER NOT NULL,
+    open_creates INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX end_callbacks_by_meeting ON end_callbacks (tenant, meeting_id);
 CREATE INDEX end_callbacks_by_check_at ON end_callbacks (check_at);
