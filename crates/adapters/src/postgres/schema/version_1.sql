@@ -90,7 +90,7 @@ CREATE TABLE scalelite_own.kept_creates (
     size bigint NOT NULL
 );
 CREATE INDEX kept_creates_by_id ON scalelite_own.kept_creates USING hash (id);
-CREATE INDEX kept_creates_by_size ON scalelite_own.kept_creates (size);
+CREATE INDEX large_kept_creates ON scalelite_own.kept_creates (size) WHERE size > 16384;
 
 -- Meetings that must be ended on a server as soon as a poll reports them there. There are few, so
 -- their ids need no index.

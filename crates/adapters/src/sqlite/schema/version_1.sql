@@ -74,7 +74,7 @@ CREATE TABLE kept_creates (
     size INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT;
-CREATE INDEX kept_creates_by_size ON kept_creates (size);
+CREATE INDEX large_kept_creates ON kept_creates (size) WHERE size > 16384;
 
 -- Meetings that must be ended on a server as soon as a poll reports them there.
 CREATE TABLE pending_ends (
