@@ -30,8 +30,7 @@ impl SessionBudget {
     pub(crate) fn take(&self, server: &ServerId, tenant: Option<&str>) -> bool {
         let now = Instant::now();
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over =
-            |recorded: &Recorded| now.saturating_duration_since(recorded.since) >= PERIOD;
+        let is_over = |recorded: &Recorded| now.saturating_duration_since(recorded.since) >= PERIOD;
         if recorded.as_ref().is_some_and(is_over) {
             *recorded = None;
         }

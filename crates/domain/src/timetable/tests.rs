@@ -122,7 +122,11 @@ fn the_start_offset_follows_the_creates() {
 
 #[test]
 fn numbers_are_limited_and_the_oldest_are_removed() {
-    let mut timetable = Timetable::new(TimetableLimits { max_sessions: 3, max_meetings: 32, ..TimetableLimits::default() });
+    let mut timetable = Timetable::new(TimetableLimits {
+        max_sessions: 3,
+        max_meetings: 32,
+        ..TimetableLimits::default()
+    });
     for number in 0..100 {
         timetable.learn(session(&number.to_string(), LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
         timetable.learn(session("daily", LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));

@@ -142,7 +142,7 @@ impl ReplicaContext {
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
             known_claims: Arc::default(),
-        session_budget: Arc::default(),
+            session_budget: Arc::default(),
             known_twins: Arc::default(),
             change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
