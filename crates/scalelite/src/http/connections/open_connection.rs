@@ -1,0 +1,233 @@
+//! One open connection: what it waits for, since when, and the memory that its request holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::budget::ByteBudget;
+use super::registry::Shared;
+
+/// A connection holds so many bytes of a head without a reservation: the HTTP library allocates a buffer of this size anyway.
+const FREE_HEAD_BYTES: u64 = 8 * 1024;
+/// How many bytes of memory a byte of a head takes: buffers grow by doubling.
+const HEAD_BYTE_COST: u64 = 2;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// For the first byte of a request.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For the body of a client that has proven nothing.
+    UnprovenBody,
+    /// For its turn: too many requests are being answered.
+    Turn,
+    /// For nothing from the client, or for the body of a client that has proven who it is.
+    Answering,
+}
+
+impl Phase {
+    const ALL: [Self; 5] =
+        [Self::Idle, Self::Head, Self::UnprovenBody, Self::Turn, Self::Answering];
+}
+
+/// What the connections of one address share.
+#[derive(Debug)]
+pub(super) struct AddressUse {
+    pub(super) connections: AtomicUsize,
+    /// One permit for each request that is being answered.
+    pub(super) requests: Arc<Semaphore>,
+    /// Part of the memory for clients that have proven nothing.
+    pub(super) unproven: ByteBudget,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(in crate::http) struct OpenConnection {
+    shared: Arc<Shared>,
+    pub(super) address: Arc<AddressUse>,
+    phase: AtomicU8,
+    /// When the phase began, in ms since the start of the process.
+    since_ms: AtomicU64,
+    /// Whether a response waits for the client to read it.
+    is_write_blocked: AtomicBool,
+    /// Whether the sender of the current request has proven who it is.
+    is_proven: AtomicBool,
+    /// Bytes that were read of the current head.
+    head_bytes: AtomicU64,
+    /// Reserved memory: of clients that have proven nothing, and of the others.
+    unproven_bytes: AtomicU64,
+    buffered_bytes: AtomicU64,
+    /// Whether it is to be closed, unless a request has arrived meanwhile.
+    pub(super) is_closing: AtomicBool,
+    pub(super) close: Notify,
+}
+
+/// The right to be answered now. Dropped when the response has ended.
+#[derive(Debug)]
+pub(in crate::http) struct RequestPermits {
+    _of_address: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    pub(super) fn new(shared: Arc<Shared>, address: Arc<AddressUse>) -> Self {
+        let since_ms = AtomicU64::new(shared.now_ms());
+        Self {
+            shared,
+            address,
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since_ms,
+            is_write_blocked: AtomicBool::new(false),
+            is_proven: AtomicBool::new(false),
+            head_bytes: AtomicU64::new(0),
+            unproven_bytes: AtomicU64::new(0),
+            buffered_bytes: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+            close: Notify::new(),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        let phase = usize::from(self.phase.load(Ordering::Acquire));
+        Phase::ALL.get(phase).copied().unwrap_or(Phase::Answering)
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        if self.phase.swap(phase as u8, Ordering::AcqRel) != phase as u8 {
+            self.since_ms.store(self.shared.now_ms(), Ordering::Relaxed);
+            if phase != Phase::Answering {
+                self.shared.tell_of_room();
+            }
+        }
+    }
+
+    /// Returns since when it has waited for its client, in ms since the start of the process; `None` if it does not, and must not be
+    /// closed.
+    pub(super) fn waiting_since_ms(&self) -> Option<u64> {
+        let is_waiting = self.phase() != Phase::Answering
+            && !self.is_write_blocked.load(Ordering::Relaxed)
+            && !self.is_closing.load(Ordering::Relaxed);
+        is_waiting.then(|| self.since_ms.load(Ordering::Relaxed))
+    }
+
+    /// Returns when it is to be closed because others need the room.
+    pub(in crate::http) async fn wait_until_unwanted(&self) {
+        loop {
+            self.close.notified().await;
+            if self.phase() != Phase::Answering {
+                return;
+            }
+            // A request has arrived in the meantime.
+            self.shared.keep_open(self);
+        }
+    }
+
+    /// Takes note of a request whose head is complete.
+    pub(in crate::http) fn start_request(&self) {
+        self.is_proven.store(false, Ordering::Relaxed);
+        self.set_phase(Phase::Answering);
+    }
+
+    /// Takes note of the end of a response, and gives back what its request held.
+    pub(in crate::http) fn end_request(&self) {
+        self.head_bytes.store(0, Ordering::Relaxed);
+        self.give_back_unproven();
+        self.shared.buffered.give_back(self.buffered_bytes.swap(0, Ordering::Relaxed));
+        self.set_phase(Phase::Idle);
+    }
+
+    /// Waits until the request may be answered.
+    pub(in crate::http) async fn wait_for_turn(&self) -> Option<RequestPermits> {
+        let (of_address, of_all) = (&self.address.requests, &self.shared.requests);
+        if let Ok(address) = of_address.clone().try_acquire_owned()
+            && let Ok(all) = of_all.clone().try_acquire_owned()
+        {
+            return Some(RequestPermits { _of_address: address, _of_all: all });
+        }
+        self.set_phase(Phase::Turn);
+        // In this order, an address with too many requests takes no turn from others while it waits.
+        let address = of_address.clone().acquire_owned().await.ok()?;
+        let all = of_all.clone().acquire_owned().await.ok()?;
+        self.set_phase(Phase::Answering);
+        Some(RequestPermits { _of_address: address, _of_all: all })
+    }
+
+    /// Takes note that a body is waited for.
+    pub(in crate::http) fn wait_for_body(&self) {
+        if !self.is_proven() {
+            self.set_phase(Phase::UnprovenBody);
+        }
+    }
+
+    /// Takes note that nothing more of the request is waited for.
+    pub(in crate::http) fn start_response(&self) {
+        self.set_phase(Phase::Answering);
+    }
+
+    /// Takes note that the sender of the current request has proven who it is.
+    pub(in crate::http) fn prove(&self) {
+        if !self.is_proven.swap(true, Ordering::Relaxed) {
+            self.give_back_unproven();
+            self.set_phase(Phase::Answering);
+        }
+    }
+
+    pub(in crate::http) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
+    }
+
+    /// Reserves memory for the current request until its end; returns whether there was as much.
+    pub(in crate::http) fn hold(&self, bytes: u64) -> bool {
+        if !self.is_proven() {
+            return self.hold_unproven(bytes);
+        }
+        let held = self.shared.buffered.take(bytes);
+        if held {
+            self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        held
+    }
+
+    fn hold_unproven(&self, bytes: u64) -> bool {
+        if !self.address.unproven.take(bytes) {
+            return false;
+        }
+        if !self.shared.unproven.take(bytes) {
+            self.address.unproven.give_back(bytes);
+            return false;
+        }
+        self.unproven_bytes.fetch_add(bytes, Ordering::Relaxed);
+        true
+    }
+
+    fn give_back_unproven(&self) {
+        let bytes = self.unproven_bytes.swap(0, Ordering::Relaxed);
+        self.address.unproven.give_back(bytes);
+        self.shared.unproven.give_back(bytes);
+    }
+
+    /// Takes note of bytes of a head; returns whether there is memory for them.
+    pub(super) fn add_head_bytes(&self, count: usize) -> bool {
+        self.set_phase(Phase::Head);
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let before = self.head_bytes.fetch_add(count, Ordering::Relaxed);
+        let beyond = |bytes: u64| bytes.saturating_sub(FREE_HEAD_BYTES);
+        let added = beyond(before.saturating_add(count)) - beyond(before);
+        added == 0 || self.hold_unproven(added.saturating_mul(HEAD_BYTE_COST))
+    }
+
+    pub(super) fn set_write_blocked(&self, is_blocked: bool) {
+        self.is_write_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.give_back_unproven();
+        self.shared.buffered.give_back(self.buffered_bytes.swap(0, Ordering::Relaxed));
+    }
+}
