@@ -1,4 +1,4 @@
-//! Tests of many connections: idle ones do not disturb others, and those above the limit wait.
+//! Tests of many connections: idle ones do not disturb others, and are closed when there are too many.
 
 use std::time::Duration;
 
@@ -34,23 +34,24 @@ async fn many_idle_connections_do_not_stop_service() {
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_wait() {
+async fn idle_connections_above_the_limit_are_closed() {
+    // A quarter more connections than requests, and at least 16.
     let deployment = start_deployment(1, &[("MAX_CONNECTIONS", "3")]).await;
     let port = deployment.product.port();
     let request = new_request("GET", &signed_target("getMeetings", ""));
     let mut served = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..19 {
         let mut connection = ClientConnection::open(port).await.unwrap();
         assert_success(&connection.send_request(&request).await.unwrap());
         served.push(connection);
     }
-    let mut waiting = ClientConnection::open(port).await.unwrap();
-    waiting.send(&testkit::conformance::http::encode_request(&request)).await.unwrap();
-    let early = timeout(Duration::from_millis(300), waiting.read_response("GET")).await;
-    assert!(early.is_err(), "a fourth connection is served");
-    drop(served.pop());
-    let response = timeout(Duration::from_secs(5), waiting.read_response("GET")).await;
-    assert_success(&response.expect("the fourth connection is served").unwrap());
+    let mut another = ClientConnection::open(port).await.unwrap();
+    assert_success(&another.send_request(&request).await.unwrap());
+    let mut open = 0;
+    for connection in &mut served {
+        open += usize::from(connection.send_request(&request).await.is_ok());
+    }
+    assert!(open < 6, "{open} are open, and one address may have three");
 }
 
 #[tokio::test(flavor = "multi_thread")]
