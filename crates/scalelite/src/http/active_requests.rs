@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::connections::{OpenConnection, RequestPermits};
+use super::connections::OpenConnection;
 use super::respond::ResponseBody;
 
 /// After the body of a response has ended, its last bytes may still be on their way to a client that reads slowly.
@@ -76,16 +76,11 @@ impl Drop for RequestGuard {
 pub(super) struct TrackedBody {
     body: ResponseBody,
     _guard: RequestGuard,
-    _permits: Option<RequestPermits>,
 }
 
 impl TrackedBody {
-    pub(super) fn new(
-        body: ResponseBody,
-        guard: RequestGuard,
-        permits: Option<RequestPermits>,
-    ) -> Self {
-        Self { body, _guard: guard, _permits: permits }
+    pub(super) fn new(body: ResponseBody, guard: RequestGuard) -> Self {
+        Self { body, _guard: guard }
     }
 }
 

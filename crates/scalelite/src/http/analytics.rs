@@ -46,7 +46,7 @@ async fn receive_report(state: &HttpState, request: ApiRequest) -> Result<(), St
         return Err("not signed by a server of the pool".to_owned());
     }
     let body = request.body;
-    body.prove_sender();
+    body.prove_sender().await;
     let report = body::read_whole(&request.headers, body.clone(), MAX_REPORT_BYTES).await;
     let report = report.map_err(to_text)?;
     let cost = json_cost::estimate(&report).ok_or("nested too deeply")?;

@@ -146,7 +146,7 @@ async fn verify_call(
     };
     let is_verified = !secret.is_empty();
     if is_verified {
-        body.prove_sender();
+        body.prove_sender().await;
     }
     let content = match has_body {
         true => {
@@ -166,7 +166,7 @@ async fn verify_call(
                 secret = authenticate(Some(&form)).or_else(|_| {
                     api::authenticate_form(&state.app, caller, call.name(), &query, &form)
                 })?;
-                request.body.prove_sender();
+                request.body.prove_sender().await;
             }
             api::merge_form(&mut query, form);
             None

@@ -62,9 +62,9 @@ impl IncomingBody {
         Self(Arc::new(SharedBody { body, connection, started, ended }))
     }
 
-    /// Takes note that the sender of the request has proven who it is.
-    pub(super) fn prove_sender(&self) {
-        self.0.connection.prove();
+    /// Takes note that the sender of the request has proven who it is, and waits for its turn.
+    pub(super) async fn prove_sender(&self) {
+        self.0.connection.prove().await;
     }
 
     /// Reserves memory until the request ends.

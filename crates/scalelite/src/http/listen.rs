@@ -236,8 +236,8 @@ fn serve_connection(
         let (state, connection) = (state.clone(), open.clone());
         let guard = active.start(connection.clone());
         async move {
-            let (response, permits) = handle(state, audience, connection, request).await;
-            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, guard, permits)))
+            let response = handle(state, audience, connection, request).await;
+            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, guard)))
         }
     });
     http1::Builder::new()

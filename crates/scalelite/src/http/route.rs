@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::access_log::AccessLogLine;
 use super::body::IncomingBody;
-use super::connections::{OpenConnection, RequestPermits};
+use super::connections::OpenConnection;
 use super::host::ServedHost;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
@@ -35,32 +35,31 @@ pub enum Audience {
     Management,
 }
 
-/// Answers one request. The permits are held until the response has ended.
+/// Answers one request.
 pub(super) async fn handle(
     state: Arc<HttpState>,
     audience: Audience,
     connection: Arc<OpenConnection>,
     request: Request<Incoming>,
-) -> (Response<ResponseBody>, Option<RequestPermits>) {
+) -> Response<ResponseBody> {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
     if let Err(reason) = framing::check_head(&mut parts) {
-        return (framing::refuse(reason, started), None);
+        return framing::refuse(reason, started);
     }
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
     let call = route.call_name();
     let log_line = AccessLogLine::start(call, started);
     let is_upload = matches!(route, Route::Upload(_));
-    // Health checks are answered even if no other request is.
-    let needs_turn = !matches!(route, Route::Health { .. });
+    // Health checks are answered even if no other request is. A request with a body waits for its turn when it has proven its sender.
+    let needs_turn = body.is_end_stream() && !matches!(route, Route::Health { .. });
     // Clients that send `Expect: 100-continue` read the response before they send the body.
     let must_discard = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
     let body = IncomingBody::new(body, connection.clone());
-    let mut permits = None;
     let handling = async {
         if needs_turn {
-            permits = connection.wait_for_turn().await;
+            connection.take_turn().await;
         }
         dispatch(&state, audience, route, parts, body.clone()).await
     };
@@ -80,7 +79,7 @@ pub(super) async fn handle(
     if !body.is_at_end() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    (response, permits)
+    response
 }
 
 /// The handler that a target leads to.

@@ -152,7 +152,7 @@ async fn upload_track(
         }
     }
     authenticate(&state.app, caller, call.name(), &request.query, None)?;
-    request.body.prove_sender();
+    request.body.prove_sender().await;
     let text = |name| non_empty_parameter(&query, name).unwrap_or_default();
     let (record_id, kind, lang) = (text("recordID"), text("kind"), text("lang"));
     let service = state.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;

@@ -186,7 +186,7 @@ async fn health_is_checked_while_all_requests_wait() {
     let port = deployment.product.port();
     let target = |id: &str| signed_target("create", &format!("meetingID={id}&name=Slow"));
     let mut creates = Vec::new();
-    for id in ["a", "b"] {
+    for id in ["slow-a", "slow-b"] {
         let mut connection = ClientConnection::open(port).await.unwrap();
         let request = new_request("GET", &target(id));
         connection.send(&testkit::conformance::http::encode_request(&request)).await.unwrap();

@@ -58,7 +58,7 @@ async fn read_signed_body(
 ) -> Result<(Option<Map<String, Value>>, ManagementRight), ApiError> {
     let (rules, now_ms) = (&state.management, state.app.clock.now().0);
     let (claims, right) = rules.verify_token(token, now_ms).ok_or(ApiError::Checksum)?;
-    request.body.prove_sender();
+    request.body.prove_sender().await;
     let headers = &request.headers;
     let bytes = body::read_whole(headers, request.body.clone(), MAX_BODY_BYTES).await?;
     let signed = SignedRequest { call, query: &request.query, body: &bytes };
@@ -87,13 +87,15 @@ async fn read_body_with_checksum(
     let secrets = state.management.all_secrets();
     let verify = |body: Option<&Query>| {
         let secret = authenticate_with(&secrets, &state.app, call, &request.query, body)?;
-        request.body.prove_sender();
         Ok::<_, ApiError>(state.management.right_of(secret))
     };
     let signed = match Query::parse(&request.query).contains("checksum") {
         true => Some(verify(None)?),
         false => None,
     };
+    if signed.is_some() {
+        request.body.prove_sender().await;
+    }
     let max_bytes = if signed.is_some() { MAX_BODY_BYTES } else { MAX_UNSIGNED_BODY_BYTES };
     let mut parameters = Map::new();
     let right = match read_body(request, max_bytes).await? {
@@ -120,6 +122,7 @@ async fn read_body_with_checksum(
             right
         }
     };
+    request.body.prove_sender().await;
     Ok((Some(parameters), right))
 }
 

@@ -10,7 +10,7 @@ mod registry;
 
 pub(super) use address::ClientAddress;
 pub(super) use metered_stream::MeteredStream;
-pub(super) use open_connection::{OpenConnection, RequestPermits};
+pub(super) use open_connection::OpenConnection;
 pub(super) use registry::Connections;
 
 /// Limits on connections and on the memory that their requests take.

@@ -1,7 +1,7 @@
 //! One open connection: what it waits for, since when, and the memory that its request holds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -61,14 +61,16 @@ pub(in crate::http) struct OpenConnection {
     /// Reserved memory: of clients that have proven nothing, and of the others.
     unproven_bytes: AtomicU64,
     buffered_bytes: AtomicU64,
+    /// The turn of the current request. A request whose body proves nothing has none, however long it takes.
+    turn: Mutex<Option<Turn>>,
     /// Whether it is to be closed, unless a request has arrived meanwhile.
     pub(super) is_closing: AtomicBool,
     pub(super) close: Notify,
 }
 
-/// The right to be answered now. Dropped when the response has ended.
+/// The right of a request to be answered now.
 #[derive(Debug)]
-pub(in crate::http) struct RequestPermits {
+struct Turn {
     _of_address: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -86,6 +88,7 @@ impl OpenConnection {
             head_bytes: AtomicU64::new(0),
             unproven_bytes: AtomicU64::new(0),
             buffered_bytes: AtomicU64::new(0),
+            turn: Mutex::default(),
             is_closing: AtomicBool::new(false),
             close: Notify::new(),
         }
@@ -135,25 +138,40 @@ impl OpenConnection {
     /// Takes note of the end of a response, and gives back what its request held.
     pub(in crate::http) fn end_request(&self) {
         self.head_bytes.store(0, Ordering::Relaxed);
+        drop(self.lock_turn().take());
         self.give_back_unproven();
         self.shared.buffered.give_back(self.buffered_bytes.swap(0, Ordering::Relaxed));
         self.set_phase(Phase::Idle);
     }
 
     /// Waits until the request may be answered.
-    pub(in crate::http) async fn wait_for_turn(&self) -> Option<RequestPermits> {
+    pub(in crate::http) async fn take_turn(&self) {
+        if self.lock_turn().is_some() {
+            return;
+        }
+        let turn = self.wait_for_turn().await;
+        *self.lock_turn() = turn;
+    }
+
+    async fn wait_for_turn(&self) -> Option<Turn> {
         let (of_address, of_all) = (&self.address.requests, &self.shared.requests);
         if let Ok(address) = of_address.clone().try_acquire_owned()
             && let Ok(all) = of_all.clone().try_acquire_owned()
         {
-            return Some(RequestPermits { _of_address: address, _of_all: all });
+            return Some(Turn { _of_address: address, _of_all: all });
         }
-        self.set_phase(Phase::Turn);
+        if !self.is_proven() {
+            self.set_phase(Phase::Turn);
+        }
         // In this order, an address with too many requests takes no turn from others while it waits.
         let address = of_address.clone().acquire_owned().await.ok()?;
         let all = of_all.clone().acquire_owned().await.ok()?;
         self.set_phase(Phase::Answering);
-        Some(RequestPermits { _of_address: address, _of_all: all })
+        Some(Turn { _of_address: address, _of_all: all })
+    }
+
+    fn lock_turn(&self) -> MutexGuard<'_, Option<Turn>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note that a body is waited for.
@@ -168,12 +186,13 @@ impl OpenConnection {
         self.set_phase(Phase::Answering);
     }
 
-    /// Takes note that the sender of the current request has proven who it is.
-    pub(in crate::http) fn prove(&self) {
+    /// Takes note that the sender of the current request has proven who it is, and waits for its turn.
+    pub(in crate::http) async fn prove(&self) {
         if !self.is_proven.swap(true, Ordering::Relaxed) {
             self.give_back_unproven();
             self.set_phase(Phase::Answering);
         }
+        self.take_turn().await;
     }
 
     pub(in crate::http) fn is_proven(&self) -> bool {

@@ -285,17 +285,18 @@ mod tests {
         let turn = |admission: &Admission| {
             let connection = admission.connection.clone();
             connection.start_request();
-            async move { connection.wait_for_turn().await }
+            async move { connection.take_turn().await }
         };
-        let first = turn(&open[0]).now_or_never().unwrap();
-        let _second = turn(&open[1]).now_or_never().unwrap();
+        for admission in &open[..2] {
+            turn(admission).now_or_never().unwrap();
+        }
         let mut third = Box::pin(turn(&open[2]));
         assert!((&mut third).now_or_never().is_none());
         assert!(open[2].connection.waiting_since_ms().is_some());
         let other = admit_now(&connections, OTHER).unwrap();
         assert!(turn(&other).now_or_never().is_some());
-        drop(first);
-        assert!(third.now_or_never().unwrap().is_some());
+        open[0].connection.end_request();
+        assert!(third.now_or_never().is_some());
         assert!(open[2].connection.waiting_since_ms().is_none());
     }
 
@@ -309,7 +310,7 @@ mod tests {
         assert!(!connection.add_head_bytes(1_001));
         let other = admit_now(&connections, OTHER).unwrap();
         assert!(other.connection.hold(10_000) && !other.connection.hold(1));
-        other.connection.prove();
+        other.connection.prove().await;
         assert!(other.connection.hold(1_000) && !other.connection.hold(1));
         other.connection.end_request();
         other.connection.start_request();
