@@ -121,8 +121,8 @@ settings! {
         /// connections may be open; beyond that, those that wait for their client are closed, the oldest of the address with the
         /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
-        /// Maximum number of connections of one address (IPv6: of a /64 network), and of its requests that are answered at the same time.
-        /// 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
+        /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle
+        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
         max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
         /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
         /// quarter of it.

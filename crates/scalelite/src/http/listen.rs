@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use tokio_io_timeout::TimeoutWriter;
 
 use super::active_requests::{ActiveRequests, TrackedBody};
 use super::connections::{
-    ClientAddress, ConnectionRules, Connections, MeteredStream, OpenConnection,
+    Admission, ClientAddress, ConnectionRules, Connections, MeteredStream, OpenConnection,
 };
 use super::route::{Audience, handle};
 use super::state::HttpState;
@@ -156,33 +156,21 @@ pub async fn serve(
     let connections = Connections::new(limits.rules);
     let graceful = GracefulShutdown::new();
     loop {
-        let next = async {
-            let (stream, address) = accept(&listener).await?;
-            Ok::<_, io::Error>((stream, connections.admit(address).await))
-        };
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = next => accepted,
+            accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, admission)) => {
-                let active = ActiveRequests::new();
-                let open = admission.connection.clone();
-                let requests = (state.clone(), audience, active.clone());
-                let connection =
-                    serve_connection(stream, open.clone(), requests, limits.idle_timeout);
-                let connection = graceful.watch(connection);
-                let stop = stop.clone();
-                tokio::spawn(async move {
-                    // Errors of a connection are its client's: it disconnected or sent no HTTP.
-                    tokio::select! {
-                        _ = connection => {}
-                        () = open.wait_until_unwanted() => {}
-                        () = active.wait_until_abandoned(stop) => {}
-                    }
-                    drop(admission);
-                });
+            Ok(accepted) => {
+                let server = ConnectionServer {
+                    state: state.clone(),
+                    audience,
+                    idle_timeout: limits.idle_timeout,
+                    watcher: graceful.watcher(),
+                    stop: stop.clone(),
+                };
+                server.start(accepted, &connections);
             }
             Err(error) => {
                 tracing::error!(%error, "accepting a connection failed");
@@ -219,6 +207,54 @@ async fn accept(listener: &Listener) -> io::Result<(Box<dyn ClientStream>, Clien
         Listener::Unix(listener, _) => {
             Ok((Box::new(listener.accept().await?.0), ClientAddress::Local))
         }
+    }
+}
+
+/// What serves one connection.
+struct ConnectionServer {
+    state: Arc<HttpState>,
+    audience: Audience,
+    idle_timeout: Duration,
+    watcher: Watcher,
+    stop: watch::Receiver<bool>,
+}
+
+impl ConnectionServer {
+    /// Serves a connection as soon as it is admitted. Others are accepted meanwhile.
+    fn start(
+        mut self,
+        (stream, address): (Box<dyn ClientStream>, ClientAddress),
+        connections: &Connections,
+    ) {
+        if let Some(admission) = connections.try_admit(address) {
+            tokio::spawn(self.serve(stream, admission));
+        } else if let Some(place) = connections.take_waiting_place() {
+            let connections = connections.clone();
+            tokio::spawn(async move {
+                let admission = tokio::select! {
+                    _ = self.stop.wait_for(|stop| *stop) => None,
+                    admission = connections.admit(address) => admission,
+                };
+                drop(place);
+                if let Some(admission) = admission {
+                    self.serve(stream, admission).await;
+                }
+            });
+        }
+    }
+
+    async fn serve(self, stream: Box<dyn ClientStream>, admission: Admission) {
+        let (active, open) = (ActiveRequests::new(), admission.connection.clone());
+        let requests = (self.state, self.audience, active.clone());
+        let connection = serve_connection(stream, open.clone(), requests, self.idle_timeout);
+        let connection = self.watcher.watch(connection);
+        // Errors of a connection are its client's: it disconnected or sent no HTTP.
+        tokio::select! {
+            _ = connection => {}
+            () = open.wait_until_unwanted() => {}
+            () = active.wait_until_abandoned(self.stop) => {}
+        }
+        drop(admission);
     }
 }
 

@@ -160,7 +160,7 @@ async fn a_token_signs_body_time_and_nonce() {
     let added = call(&good, OWN, "", &text).await;
     assert_eq!(added.status, 201, "{}", added.text());
     assert_failed(&call(&good, OWN, "", &text).await, "checksumError");
-    let next = claims("addServer", "tag=x", &text, "nonce-three", 0);
-    let added = call(&next, OWN, "tag=x", &text).await;
+    let next = claims("addServer", "tag=x", &other, "nonce-three", 0);
+    let added = call(&next, OWN, "tag=x", &other).await;
     assert_eq!((added.status, parse(&added)["tag"].as_str()), (201, Some("x")));
 }

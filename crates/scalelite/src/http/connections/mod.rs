@@ -11,14 +11,14 @@ mod registry;
 pub(super) use address::ClientAddress;
 pub(super) use metered_stream::MeteredStream;
 pub(super) use open_connection::OpenConnection;
-pub(super) use registry::Connections;
+pub(super) use registry::{Admission, Connections};
 
 /// Limits on connections and on the memory that their requests take.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionRules {
     /// Largest number of requests that are answered at the same time, health checks excepted.
     pub max_requests: usize,
-    /// Largest number of connections of one address; also of its requests that are answered at the same time.
+    /// Largest number of connections of one address.
     pub max_per_address: usize,
     /// Largest memory for heads and bodies of requests whose sender has not proven who it is, in bytes.
     pub max_unproven_bytes: u64,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::budget::ByteBudget;
 use super::registry::Shared;
@@ -38,10 +38,10 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct AddressUse {
     pub(super) connections: AtomicUsize,
-    /// One permit for each request that is being answered.
-    pub(super) requests: Arc<Semaphore>,
     /// Part of the memory for clients that have proven nothing.
     pub(super) unproven: ByteBudget,
+    /// Tells a connection that waits until it is admitted that another one has been closed.
+    pub(super) room: Arc<Notify>,
 }
 
 /// An open connection.
@@ -62,17 +62,10 @@ pub(in crate::http) struct OpenConnection {
     unproven_bytes: AtomicU64,
     buffered_bytes: AtomicU64,
     /// The turn of the current request. A request whose body proves nothing has none, however long it takes.
-    turn: Mutex<Option<Turn>>,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
     /// Whether it is to be closed, unless a request has arrived meanwhile.
     pub(super) is_closing: AtomicBool,
     pub(super) close: Notify,
-}
-
-/// The right of a request to be answered now.
-#[derive(Debug)]
-struct Turn {
-    _of_address: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
 }
 
 impl OpenConnection {
@@ -102,9 +95,6 @@ impl OpenConnection {
     fn set_phase(&self, phase: Phase) {
         if self.phase.swap(phase as u8, Ordering::AcqRel) != phase as u8 {
             self.since_ms.store(self.shared.now_ms(), Ordering::Relaxed);
-            if phase != Phase::Answering {
-                self.shared.tell_of_room();
-            }
         }
     }
 
@@ -153,24 +143,20 @@ impl OpenConnection {
         *self.lock_turn() = turn;
     }
 
-    async fn wait_for_turn(&self) -> Option<Turn> {
-        let (of_address, of_all) = (&self.address.requests, &self.shared.requests);
-        if let Ok(address) = of_address.clone().try_acquire_owned()
-            && let Ok(all) = of_all.clone().try_acquire_owned()
-        {
-            return Some(Turn { _of_address: address, _of_all: all });
+    async fn wait_for_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let requests = &self.shared.requests;
+        if let Ok(turn) = requests.clone().try_acquire_owned() {
+            return Some(turn);
         }
         if !self.is_proven() {
             self.set_phase(Phase::Turn);
         }
-        // In this order, an address with too many requests takes no turn from others while it waits.
-        let address = of_address.clone().acquire_owned().await.ok()?;
-        let all = of_all.clone().acquire_owned().await.ok()?;
+        let turn = requests.clone().acquire_owned().await.ok();
         self.set_phase(Phase::Answering);
-        Some(Turn { _of_address: address, _of_all: all })
+        turn
     }
 
-    fn lock_turn(&self) -> MutexGuard<'_, Option<Turn>> {
+    fn lock_turn(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

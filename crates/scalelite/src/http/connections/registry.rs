@@ -1,19 +1,29 @@
 //! All open connections of a socket: admits new ones, and closes those that wait for their client when room is needed.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use super::ConnectionRules;
 use super::address::ClientAddress;
 use super::budget::ByteBudget;
-use super::open_connection::{AddressUse, OpenConnection};
+use super::open_connection::{AddressUse, OpenConnection, Phase};
 
 /// Part of the memory for clients that have proven nothing that one address may take.
 const ADDRESS_SHARE: u64 = 4;
+/// Connections of an address are not closed for others of the same address before they have waited so long for their client, in ms.
+const MIN_WAITED_MS: u64 = 1_000;
+/// Largest number of connections that wait until they are admitted. Further ones are closed at once.
+const MAX_WAITING: usize = 1_024;
+/// Longest time that they wait.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Interval in which they look for room.
+const WAIT_INTERVAL: Duration = Duration::from_secs(1);
 /// Part of all connections that are closed together when room is needed, because finding the oldest takes time.
 const CLOSED_PART: usize = 32;
 
@@ -27,9 +37,8 @@ pub(super) struct Shared {
     pub(super) unproven: ByteBudget,
     pub(super) buffered: ByteBudget,
     open: Mutex<OpenSet>,
-    /// Whether a new connection waits for room.
-    needs_room: AtomicBool,
-    room: Notify,
+    /// One permit for each connection that waits until it is admitted.
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -60,25 +69,36 @@ impl Connections {
             started: Instant::now(),
             rules,
             requests: Arc::new(Semaphore::new(max_requests)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             unproven: ByteBudget::new(rules.max_unproven_bytes),
             buffered: ByteBudget::new(rules.max_buffered_bytes),
             open: Mutex::default(),
-            needs_room: AtomicBool::new(false),
-            room: Notify::new(),
         }))
     }
 
-    /// Admits a connection. Waits only if no connection can be closed for it.
-    pub(in crate::http) async fn admit(&self, address: ClientAddress) -> Admission {
-        loop {
-            self.0.needs_room.store(true, Ordering::Relaxed);
-            let room = self.0.room.notified();
+    /// Admits a connection, closing others for it if that is necessary and just; `None` if it has to wait.
+    pub(in crate::http) fn try_admit(&self, address: ClientAddress) -> Option<Admission> {
+        self.0.try_admit(address)
+    }
+
+    /// Returns a place among the connections that wait until they are admitted; `None` if too many wait already.
+    pub(in crate::http) fn take_waiting_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.waiting.clone().try_acquire_owned().ok()
+    }
+
+    /// Waits until a connection is admitted; `None` if that takes too long.
+    pub(in crate::http) async fn admit(&self, address: ClientAddress) -> Option<Admission> {
+        let deadline = Instant::now() + MAX_WAIT;
+        while Instant::now() < deadline {
+            let room = self.0.room_of(address);
+            let room = room.notified();
             if let Some(admission) = self.0.try_admit(address) {
-                self.0.needs_room.store(false, Ordering::Relaxed);
-                return admission;
+                return Some(admission);
             }
-            room.await;
+            // Most connections wait for others of their address. What happens to those of other addresses is looked at now and then.
+            let _ = timeout(WAIT_INTERVAL, room).await;
         }
+        None
     }
 }
 
@@ -95,11 +115,11 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Wakes a new connection that waits for room.
-    pub(super) fn tell_of_room(&self) {
-        if self.needs_room.load(Ordering::Relaxed) {
-            self.room.notify_one();
-        }
+    /// Returns what tells connections of this address that another one has been closed.
+    fn room_of(&self, address: ClientAddress) -> Arc<Notify> {
+        let mut open = self.lock_open();
+        let address_use = open.addresses.entry(address).or_insert_with(|| self.new_address());
+        address_use.room.clone()
     }
 
     /// Takes note that a connection stays although it was to be closed.
@@ -116,14 +136,29 @@ impl Shared {
 
     fn try_admit(self: &Arc<Self>, address: ClientAddress) -> Option<Admission> {
         let mut open = self.lock_open();
-        let address_use = open.addresses.entry(address).or_insert_with(|| self.new_address());
-        let address_use = address_use.clone();
-        if address_use.connections.load(Ordering::Relaxed) >= self.rules.max_per_address {
-            open.close_oldest(1, |connection| Arc::ptr_eq(&connection.address, &address_use));
-        }
+        let own = open.addresses.entry(address).or_insert_with(|| self.new_address()).clone();
+        let is_over_limit =
+            || own.connections.load(Ordering::Relaxed) >= self.rules.max_per_address;
         let max_open = self.rules.max_open();
-        if open.connections.len() - open.closing >= max_open {
-            open.close_oldest((max_open / CLOSED_PART).max(1), |_| true);
+        // Those of its own address that only just began to wait are as important as it is.
+        let newest_ms = self.now_ms().saturating_sub(MIN_WAITED_MS);
+        let may_close_own = |one: &OpenConnection| {
+            Arc::ptr_eq(&one.address, &own)
+                && one.phase() != Phase::Turn
+                && one.waiting_since_ms().is_some_and(|since_ms| since_ms <= newest_ms)
+        };
+        if is_over_limit() {
+            if open.close_oldest(1, may_close_own) == 0 {
+                open.forget_unused(address);
+                return None;
+            }
+        } else if open.connections.len() - open.closing >= max_open {
+            let own_count = own.connections.load(Ordering::Relaxed);
+            let may_close = |one: &OpenConnection| {
+                one.address.connections.load(Ordering::Relaxed) > own_count + 1
+                    || may_close_own(one)
+            };
+            open.close_oldest((max_open / CLOSED_PART).max(1), may_close);
         }
         let is_full = open.connections.len() - open.closing >= max_open;
         // Connections that are being closed exist a moment longer.
@@ -131,8 +166,8 @@ impl Shared {
             open.forget_unused(address);
             return None;
         }
-        address_use.connections.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(OpenConnection::new(self.clone(), address_use));
+        own.connections.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(OpenConnection::new(self.clone(), own));
         let id = open.next_id;
         open.next_id += 1;
         open.connections.insert(id, connection.clone());
@@ -140,36 +175,39 @@ impl Shared {
     }
 
     fn new_address(&self) -> Arc<AddressUse> {
-        let max_requests = self.rules.max_per_address.min(Semaphore::MAX_PERMITS);
         Arc::new(AddressUse {
             connections: AtomicUsize::new(0),
-            requests: Arc::new(Semaphore::new(max_requests)),
             unproven: ByteBudget::new(self.rules.max_unproven_bytes / ADDRESS_SHARE),
+            room: Arc::default(),
         })
     }
 }
 
 impl OpenSet {
-    /// Asks up to `count` connections that wait for their client to close: of the addresses with the most connections, the oldest.
-    fn close_oldest(&mut self, count: usize, may_close: impl Fn(&OpenConnection) -> bool) {
-        let waiting = self.connections.values().filter(|connection| may_close(connection));
-        let mut waiting: Vec<_> = waiting
+    /// Asks up to `count` connections that wait for their client to close: of the addresses with the most connections, the oldest; those that wait for
+    /// their turn last. Returns how many there are.
+    fn close_oldest(&mut self, count: usize, may_close: impl Fn(&OpenConnection) -> bool) -> usize {
+        let mut waiting: Vec<_> = self
+            .connections
+            .values()
             .filter_map(|connection| {
+                let since_ms = connection.waiting_since_ms()?;
                 let connections = connection.address.connections.load(Ordering::Relaxed);
-                Some((std::cmp::Reverse(connections), connection.waiting_since_ms()?, connection))
+                let waits_for_turn = connection.phase() == Phase::Turn;
+                let order = (waits_for_turn, Reverse(connections), since_ms);
+                may_close(connection).then_some((order, connection))
             })
             .collect();
         if waiting.len() > count {
-            waiting.select_nth_unstable_by_key(count, |(connections, since, _)| {
-                (*connections, *since)
-            });
+            waiting.select_nth_unstable_by_key(count, |(order, _)| *order);
             waiting.truncate(count);
         }
-        for (_, _, connection) in &waiting {
+        for (_, connection) in &waiting {
             connection.is_closing.store(true, Ordering::Relaxed);
             connection.close.notify_one();
         }
         self.closing += waiting.len();
+        waiting.len()
     }
 
     fn forget_unused(&mut self, address: ClientAddress) {
@@ -188,10 +226,10 @@ impl Drop for Admission {
         if self.connection.is_closing.swap(false, Ordering::Relaxed) {
             open.closing -= 1;
         }
-        self.connection.address.connections.fetch_sub(1, Ordering::Relaxed);
+        let address = &self.connection.address;
+        address.connections.fetch_sub(1, Ordering::Relaxed);
+        address.room.notify_one();
         open.forget_unused(self.address);
-        drop(open);
-        self.shared.tell_of_room();
     }
 }
 
@@ -204,6 +242,7 @@ mod tests {
     const ONE: ClientAddress = ClientAddress::V4([192, 0, 2, 1]);
     const OTHER: ClientAddress = ClientAddress::V4([192, 0, 2, 2]);
 
+    /// Twenty open connections are allowed.
     fn connections(max_requests: usize, max_per_address: usize) -> Connections {
         let (max_unproven_bytes, max_buffered_bytes) = (40_000, 1_000);
         Connections::new(ConnectionRules {
@@ -214,8 +253,13 @@ mod tests {
         })
     }
 
-    fn admit_now(connections: &Connections, address: ClientAddress) -> Option<Admission> {
-        connections.admit(address).now_or_never()
+    async fn open_some(connections: &Connections, count: usize) -> Vec<Admission> {
+        let mut open = Vec::new();
+        for _ in 0..count {
+            tokio::time::advance(Duration::from_millis(5)).await;
+            open.push(connections.try_admit(ONE).unwrap());
+        }
+        open
     }
 
     fn is_closed(admission: &Admission) -> bool {
@@ -225,63 +269,71 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_of_the_address_with_most_connections_is_closed() {
         let connections = connections(4, 100);
-        let lone = admit_now(&connections, OTHER).unwrap();
-        let mut of_one = Vec::new();
-        for _ in 0..19 {
-            tokio::time::advance(std::time::Duration::from_millis(5)).await;
-            of_one.push(admit_now(&connections, ONE).unwrap());
-        }
+        let lone = connections.try_admit(OTHER).unwrap();
+        let of_one = open_some(&connections, 19).await;
         of_one[0].connection.start_request();
-        let more = admit_now(&connections, OTHER).unwrap();
+        let more = connections.try_admit(OTHER).unwrap();
         assert!(is_closed(&of_one[1]));
-        assert!(
-            !is_closed(&of_one[0])
-                && !is_closed(&of_one[2])
-                && !is_closed(&lone)
-                && !is_closed(&more)
-        );
+        let others = [&of_one[0], &of_one[2], &lone, &more];
+        assert!(!others.into_iter().any(is_closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn young_connections_are_not_closed_for_their_own_address() {
+        let connections = connections(4, 100);
+        let open = open_some(&connections, 20).await;
+        assert!(connections.try_admit(ONE).is_none());
+        let waiting = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.admit(ONE).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && !open.iter().any(is_closed));
+        // They are idle for a second meanwhile.
+        let admitted = waiting.await.unwrap().unwrap();
+        assert!(is_closed(&open[0]) && !is_closed(&open[1]) && !is_closed(&admitted));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_waits_if_all_others_are_being_answered() {
         let connections = connections(4, 100);
-        let mut open: Vec<_> = (0..20).map(|_| admit_now(&connections, ONE).unwrap()).collect();
+        let mut open = open_some(&connections, 20).await;
         for admission in &open {
             admission.connection.start_request();
         }
-        assert!(admit_now(&connections, OTHER).is_none());
+        assert!(connections.try_admit(OTHER).is_none());
         let waiting = tokio::spawn({
             let connections = connections.clone();
             async move { connections.admit(OTHER).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        // One of them ends its request, and is closed for the other.
-        open[7].connection.end_request();
-        let admitted = waiting.await.unwrap();
-        assert!(is_closed(&open[7]) && !is_closed(&admitted));
         drop(open.remove(7));
-        assert!(admit_now(&connections, OTHER).is_none());
+        let admitted = waiting.await.unwrap().unwrap();
+        admitted.connection.start_request();
+        assert!(!open.iter().any(is_closed) && !is_closed(&admitted));
+        // Nobody waits for ever.
+        assert!(connections.admit(OTHER).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_a_new_request_is_not_closed() {
         let connections = connections(4, 2);
-        let first = admit_now(&connections, ONE).unwrap();
-        let second = admit_now(&connections, ONE).unwrap();
-        let third = admit_now(&connections, ONE).unwrap();
+        let open = open_some(&connections, 2).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let third = connections.try_admit(ONE).unwrap();
         // The request arrives between the decision and the close.
-        first.connection.start_request();
-        assert!(!is_closed(&first) && !is_closed(&second) && !is_closed(&third));
-        drop((first, second, third));
-        assert!(connections.0.lock_open().addresses.is_empty());
+        open[0].connection.start_request();
+        assert!(!open.iter().any(is_closed) && !is_closed(&third));
         assert_eq!(connections.0.lock_open().closing, 0);
+        drop((open, third));
+        assert!(connections.0.lock_open().addresses.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_waits_for_its_own_turn() {
-        let connections = connections(4, 2);
-        let open: Vec<_> = (0..3).map(|_| admit_now(&connections, ONE).unwrap()).collect();
+    async fn requests_wait_for_their_turn() {
+        let connections = connections(2, 100);
+        let open = open_some(&connections, 3).await;
         let turn = |admission: &Admission| {
             let connection = admission.connection.clone();
             connection.start_request();
@@ -293,8 +345,6 @@ mod tests {
         let mut third = Box::pin(turn(&open[2]));
         assert!((&mut third).now_or_never().is_none());
         assert!(open[2].connection.waiting_since_ms().is_some());
-        let other = admit_now(&connections, OTHER).unwrap();
-        assert!(turn(&other).now_or_never().is_some());
         open[0].connection.end_request();
         assert!(third.now_or_never().is_some());
         assert!(open[2].connection.waiting_since_ms().is_none());
@@ -303,12 +353,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_proves_nothing_shares_a_small_memory() {
         let connections = connections(4, 2);
-        let open = admit_now(&connections, ONE).unwrap();
+        let open = connections.try_admit(ONE).unwrap();
         let connection = &open.connection;
         assert!(connection.add_head_bytes(8 * 1024) && connection.add_head_bytes(4_000));
         // A quarter of all is an address's, and buffers are twice as large as what they hold.
         assert!(!connection.add_head_bytes(1_001));
-        let other = admit_now(&connections, OTHER).unwrap();
+        let other = connections.try_admit(OTHER).unwrap();
         assert!(other.connection.hold(10_000) && !other.connection.hold(1));
         other.connection.prove().await;
         assert!(other.connection.hold(1_000) && !other.connection.hold(1));
