@@ -10,7 +10,7 @@ use app::api::ApiError;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use self::parameters::{AdminRefusal, VerifiedCall, read_call};
+use self::parameters::{AdminRefusal, ManagementCall, read_call};
 use super::management::ManagementRight;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond;
@@ -49,7 +49,7 @@ pub(super) async fn handle_call(
     let Some((call, _)) = known else {
         return HttpResponse::failed("-", &ApiError::Unsupported);
     };
-    let VerifiedCall { parameters, right } = match read_call(state, call, request).await {
+    let ManagementCall { parameters, right } = match read_call(state, call, request).await {
         Ok(verified) => verified,
         Err(error) => return HttpResponse::failed(call, &error),
     };

@@ -23,7 +23,7 @@ const MAX_BODY_BYTES: u64 = 1 << 20;
 const MAX_UNSIGNED_BODY_BYTES: u64 = 64 << 10;
 
 /// A call that was verified.
-pub(super) struct VerifiedCall {
+pub(super) struct ManagementCall {
     /// Its parameters: those of a JSON body or a form, whatever the method, and those of the query, which take precedence. `server[url]` is
     /// a field of `server`. `None` if a JSON body is not an object.
     pub(super) parameters: Option<Map<String, Value>>,
@@ -35,7 +35,7 @@ pub(super) async fn read_call(
     state: &HttpState,
     call: &str,
     request: ApiRequest,
-) -> Result<VerifiedCall, ApiError> {
+) -> Result<ManagementCall, ApiError> {
     let token = request.headers.typed_get::<Authorization<Bearer>>();
     let (parameters, right) = match token {
         Some(token) => read_signed_body(state, call, token.token(), &request).await?,
@@ -46,7 +46,7 @@ pub(super) async fn read_call(
         add_pairs(&mut parameters, &Query::parse(&request.query));
         parameters
     });
-    Ok(VerifiedCall { parameters, right })
+    Ok(ManagementCall { parameters, right })
 }
 
 /// Reads the body of a call whose token signs the whole request.
