@@ -22,7 +22,7 @@ const MAX_MEMORY_KIB: u64 = 200 * 1024;
 /// Pause between two joins.
 const JOIN_PAUSE: Duration = Duration::from_millis(20);
 /// Pause before a closed connection is opened again.
-const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two pieces of a body.
 const PIECE_PAUSE: Duration = Duration::from_millis(50);
 const PIECE_BYTES: usize = 16 * 1024;
@@ -66,7 +66,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     rlimit::Resource::NOFILE.set(hard, hard)?;
     // Those that the balancer has closed are not open here either.
     ensure!(hard > 10_000, "only {hard} open files are allowed");
-    let deployment = TestDeployment::new(&arguments.binary, 1, &[]).await?;
+    // The balancer runs in a directory of its own.
+    let binary = std::fs::canonicalize(&arguments.binary).context(arguments.binary.clone())?;
+    let deployment = TestDeployment::new(&binary.display().to_string(), 1, &[]).await?;
     let created = deployment.product.call("create", "meetingID=m1&name=M1").await?;
     ensure!(created.xml_field("returncode") == "SUCCESS", "{}", created.text());
     let port = deployment.product.port();
@@ -77,7 +79,13 @@ async fn main() -> anyhow::Result<ExitCode> {
             tokio::spawn(attack(port, number, number % arguments.addresses, counts.clone()))
         })
         .collect();
-    let joins = measure_joins(port, Duration::from_secs(arguments.seconds)).await;
+    let duration = Duration::from_secs(arguments.seconds);
+    // In a thread of its own: the attack must not delay its clock.
+    let joins = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        anyhow::Ok(runtime.block_on(measure_joins(port, duration)))
+    });
+    let joins = joins.await??;
     let (now, peak) =
         (deployment.product.memory_kib("VmRSS")?, deployment.product.memory_kib("VmHWM")?);
     attacks.iter().for_each(tokio::task::JoinHandle::abort);
@@ -104,7 +112,7 @@ async fn attack(port: u16, number: u32, address: u32, counts: Arc<AttackCounts>)
     let [.., high, low] = (address + 1).to_be_bytes();
     let source = IpAddr::V4(Ipv4Addr::new(127, 1, high, low));
     // Not all at the same moment: the system would drop connections before the balancer sees them.
-    sleep(Duration::from_millis(u64::from(number % 2_000))).await;
+    sleep(Duration::from_millis(u64::from(number % 5_000))).await;
     loop {
         match timeout(Duration::from_secs(5), connect_from(source, port)).await {
             Ok(Ok(stream)) => {
@@ -150,7 +158,7 @@ async fn misbehave(mut stream: TcpStream, kind: u32) -> anyhow::Result<()> {
             100 << 20,
         ),
         // It never reads the responses.
-        _ => (format!("GET {api} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(2_000), 0),
+        _ => (format!("GET {api} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(50), 0),
     };
     stream.write_all(head.as_bytes()).await?;
     let piece = vec![b'A'; PIECE_BYTES];

@@ -117,8 +117,8 @@ settings! {
         port: u16 = "PORT" or "3000";
         /// The address to listen on instead of all addresses, without TLS.
         bind: Option<BindAddress> = "BIND" or "";
-        /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A quarter more
-        /// connections may be open; beyond that, those that wait for their client are closed, the oldest of the address with the
+        /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A sixteenth more
+        /// connections may be open (16 at least); beyond that, those that wait for their client are closed, the oldest of the address with the
         /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
         /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle

@@ -103,7 +103,11 @@ impl IncomingBody {
     /// the whole body before they read the response; if the connection were closed earlier, they
     /// would fail without having seen it.
     pub(super) async fn discard(&self) {
+        if self.is_at_end() {
+            return;
+        }
         let reading = async {
+            let _permit = self.0.connection.wait_for_discard().await;
             while let Ok(Some(Ok(_))) = timeout(MAX_DISCARD_PAUSE, self.next_frame()).await {}
         };
         let _ = timeout(MAX_DISCARD_TIME, reading).await;

@@ -63,7 +63,8 @@ pub(super) async fn handle(
         }
         dispatch(&state, audience, route, parts, body.clone()).await
     };
-    let handling = AssertUnwindSafe(handling).catch_unwind();
+    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
+    let handling = AssertUnwindSafe(Box::pin(handling)).catch_unwind();
     let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
     let handled = match timeout(max_time, handling).await {
         Ok(Ok(handled)) => handled,
@@ -178,7 +179,7 @@ async fn dispatch(
                 Audience::Public => is_usual && !found.is_playback && state.management.is_public,
             };
             if is_reachable {
-                return admin::handle_call(state, call, to_request(query, parts)).await;
+                return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
             }
             HttpResponse::failed("-", &ApiError::Unsupported)
         }

@@ -27,9 +27,9 @@ pub struct ConnectionRules {
 }
 
 impl ConnectionRules {
-    /// Returns the largest number of open connections. A quarter more than requests, so that there is room for connections that wait
+    /// Returns the largest number of open connections. A little more than requests, so that there is room for connections that wait
     /// for their turn, and for health checks.
     fn max_open(&self) -> usize {
-        self.max_requests.saturating_add((self.max_requests / 4).max(16))
+        self.max_requests.saturating_add((self.max_requests / 16).max(16))
     }
 }

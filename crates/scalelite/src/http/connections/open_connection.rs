@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, SemaphorePermit};
 
 use super::budget::ByteBudget;
 use super::registry::Shared;
@@ -66,6 +66,8 @@ pub(in crate::http) struct OpenConnection {
     /// Whether it is to be closed, unless a request has arrived meanwhile.
     pub(super) is_closing: AtomicBool,
     pub(super) close: Notify,
+    /// Whether it has ended.
+    pub(super) is_gone: AtomicBool,
 }
 
 impl OpenConnection {
@@ -84,6 +86,7 @@ impl OpenConnection {
             turn: Mutex::default(),
             is_closing: AtomicBool::new(false),
             close: Notify::new(),
+            is_gone: AtomicBool::new(false),
         }
     }
 
@@ -103,7 +106,8 @@ impl OpenConnection {
     pub(super) fn waiting_since_ms(&self) -> Option<u64> {
         let is_waiting = self.phase() != Phase::Answering
             && !self.is_write_blocked.load(Ordering::Relaxed)
-            && !self.is_closing.load(Ordering::Relaxed);
+            && !self.is_closing.load(Ordering::Relaxed)
+            && !self.is_gone.load(Ordering::Relaxed);
         is_waiting.then(|| self.since_ms.load(Ordering::Relaxed))
     }
 
@@ -165,6 +169,12 @@ impl OpenConnection {
         if !self.is_proven() {
             self.set_phase(Phase::UnprovenBody);
         }
+    }
+
+    /// Waits until a body may be read and dropped.
+    pub(in crate::http) async fn wait_for_discard(&self) -> Option<SemaphorePermit<'_>> {
+        self.wait_for_body();
+        self.shared.discards.acquire().await.ok()
     }
 
     /// Takes note that nothing more of the request is waited for.

@@ -1,7 +1,7 @@
 //! All open connections of a socket: admits new ones, and closes those that wait for their client when room is needed.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,9 +23,19 @@ const MAX_WAITING: usize = 1_024;
 /// Longest time that they wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Interval in which they look for room.
-const WAIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Part of all connections that are closed together when room is needed, because finding the oldest takes time.
-const CLOSED_PART: usize = 32;
+const WAIT_INTERVAL: Duration = Duration::from_millis(250);
+/// Largest number of bodies that are read and dropped at the same time.
+const MAX_DISCARDS: usize = 64;
+/// Largest number of connections that are found at once for being closed.
+const MAX_CANDIDATES: usize = 256;
+/// Time between two looks for such connections, in ms.
+const LOOK_PAUSE_MS: u64 = 20;
+/// Largest number of connections beyond the limit that are being closed.
+const MAX_CLOSING: usize = 512;
+/// An address with fewer connections is admitted first.
+const FEW_CONNECTIONS: usize = 16;
+/// Connections that are closed when the system allows no more.
+const CLOSED_TOGETHER: usize = 64;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -34,6 +44,8 @@ pub(super) struct Shared {
     rules: ConnectionRules,
     /// One permit for each request that is being answered.
     pub(super) requests: Arc<Semaphore>,
+    /// One permit for each body that is read and dropped.
+    pub(super) discards: Semaphore,
     pub(super) unproven: ByteBudget,
     pub(super) buffered: ByteBudget,
     open: Mutex<OpenSet>,
@@ -48,6 +60,10 @@ struct OpenSet {
     next_id: u64,
     /// How many of the connections are being closed.
     closing: usize,
+    /// Connections that may be closed when room is needed, in this order.
+    candidates: VecDeque<Arc<OpenConnection>>,
+    /// When more of them may be looked for, in ms since the start of the process.
+    looks_again_at_ms: u64,
 }
 
 /// All open connections of a socket.
@@ -69,6 +85,7 @@ impl Connections {
             started: Instant::now(),
             rules,
             requests: Arc::new(Semaphore::new(max_requests)),
+            discards: Semaphore::new(MAX_DISCARDS),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             unproven: ByteBudget::new(rules.max_unproven_bytes),
             buffered: ByteBudget::new(rules.max_buffered_bytes),
@@ -105,8 +122,10 @@ impl Connections {
 impl Connections {
     /// Closes some connections that wait for their client, because the system allows no more.
     pub(in crate::http) fn make_room(&self) {
-        let count = (self.0.rules.max_open() / CLOSED_PART).max(1);
-        self.0.lock_open().close_oldest(count, |_| true);
+        let (mut open, now_ms) = (self.0.lock_open(), self.0.now_ms());
+        for _ in 0..CLOSED_TOGETHER {
+            open.close_one(now_ms, |_| true);
+        }
     }
 }
 
@@ -137,32 +156,7 @@ impl Shared {
     fn try_admit(self: &Arc<Self>, address: ClientAddress) -> Option<Admission> {
         let mut open = self.lock_open();
         let own = open.addresses.entry(address).or_insert_with(|| self.new_address()).clone();
-        let is_over_limit =
-            || own.connections.load(Ordering::Relaxed) >= self.rules.max_per_address;
-        let max_open = self.rules.max_open();
-        // Those of its own address that only just began to wait are as important as it is.
-        let newest_ms = self.now_ms().saturating_sub(MIN_WAITED_MS);
-        let may_close_own = |one: &OpenConnection| {
-            Arc::ptr_eq(&one.address, &own)
-                && one.phase() != Phase::Turn
-                && one.waiting_since_ms().is_some_and(|since_ms| since_ms <= newest_ms)
-        };
-        if is_over_limit() {
-            if open.close_oldest(1, may_close_own) == 0 {
-                open.forget_unused(address);
-                return None;
-            }
-        } else if open.connections.len() - open.closing >= max_open {
-            let own_count = own.connections.load(Ordering::Relaxed);
-            let may_close = |one: &OpenConnection| {
-                one.address.connections.load(Ordering::Relaxed) > own_count + 1
-                    || may_close_own(one)
-            };
-            open.close_oldest((max_open / CLOSED_PART).max(1), may_close);
-        }
-        let is_full = open.connections.len() - open.closing >= max_open;
-        // Connections that are being closed exist a moment longer.
-        if is_full || open.connections.len() >= max_open.saturating_mul(2) {
+        if !self.make_room_for(&mut open, &own) {
             open.forget_unused(address);
             return None;
         }
@@ -172,6 +166,32 @@ impl Shared {
         open.next_id += 1;
         open.connections.insert(id, connection.clone());
         Some(Admission { connection, shared: self.clone(), address, id })
+    }
+
+    /// Returns whether there is room for one more connection of an address. If not, one that waits for its client is closed: of its own if it has
+    /// too many, otherwise of an address that has more.
+    fn make_room_for(&self, open: &mut OpenSet, own: &Arc<AddressUse>) -> bool {
+        let (max_open, now_ms) = (self.rules.max_open(), self.now_ms());
+        let own_count = own.connections.load(Ordering::Relaxed);
+        let is_over_limit = own_count >= self.rules.max_per_address;
+        if is_over_limit || open.connections.len() - open.closing >= max_open {
+            let may_close = |one: &OpenConnection| {
+                let is_own = Arc::ptr_eq(&one.address, own);
+                let has_more = one.address.connections.load(Ordering::Relaxed) > own_count + 1;
+                // Those of its own address that only just began to wait are as important as it is.
+                let is_old = |since_ms| since_ms + MIN_WAITED_MS <= now_ms;
+                !is_over_limit && has_more && !is_own
+                    || is_own
+                        && one.phase() != Phase::Turn
+                        && one.waiting_since_ms().is_some_and(is_old)
+            };
+            if !open.close_one(now_ms, may_close) {
+                return false;
+            }
+        }
+        // Connections that are being closed exist a moment longer. An address with few connections need not wait for that.
+        let max_closing = if own_count < FEW_CONNECTIONS { 2 * MAX_CLOSING } else { MAX_CLOSING };
+        open.connections.len() < max_open.saturating_add(max_closing)
     }
 
     fn new_address(&self) -> Arc<AddressUse> {
@@ -184,30 +204,47 @@ impl Shared {
 }
 
 impl OpenSet {
-    /// Asks up to `count` connections that wait for their client to close: of the addresses with the most connections, the oldest; those that wait for
-    /// their turn last. Returns how many there are.
-    fn close_oldest(&mut self, count: usize, may_close: impl Fn(&OpenConnection) -> bool) -> usize {
-        let mut waiting: Vec<_> = self
-            .connections
-            .values()
-            .filter_map(|connection| {
-                let since_ms = connection.waiting_since_ms()?;
-                let connections = connection.address.connections.load(Ordering::Relaxed);
-                let waits_for_turn = connection.phase() == Phase::Turn;
-                let order = (waits_for_turn, Reverse(connections), since_ms);
-                may_close(connection).then_some((order, connection))
-            })
-            .collect();
-        if waiting.len() > count {
-            waiting.select_nth_unstable_by_key(count, |(order, _)| *order);
-            waiting.truncate(count);
+    /// Asks a connection that waits for its client to close: of the address with the most connections, the oldest; those that wait for their turn
+    /// last. Returns whether there is one.
+    fn close_one(&mut self, now_ms: u64, may_close: impl Fn(&OpenConnection) -> bool) -> bool {
+        let mut found = self.take_candidate(&may_close);
+        if found.is_none() && now_ms >= self.looks_again_at_ms {
+            self.looks_again_at_ms = now_ms + LOOK_PAUSE_MS;
+            self.look_for_candidates();
+            found = self.take_candidate(&may_close);
         }
-        for (_, connection) in &waiting {
-            connection.is_closing.store(true, Ordering::Relaxed);
-            connection.close.notify_one();
+        let Some(connection) = found else { return false };
+        connection.is_closing.store(true, Ordering::Relaxed);
+        connection.close.notify_one();
+        self.closing += 1;
+        true
+    }
+
+    fn take_candidate(
+        &mut self,
+        may_close: impl Fn(&OpenConnection) -> bool,
+    ) -> Option<Arc<OpenConnection>> {
+        let is_found = |connection: &Arc<OpenConnection>| {
+            connection.waiting_since_ms().is_some() && may_close(connection)
+        };
+        self.candidates.iter().position(is_found).and_then(|index| self.candidates.remove(index))
+    }
+
+    /// Looks for connections that may be closed. This takes time, so it is done seldom and for several.
+    fn look_for_candidates(&mut self) {
+        let waiting = self.connections.values().filter_map(|connection| {
+            let since_ms = connection.waiting_since_ms()?;
+            let connections = connection.address.connections.load(Ordering::Relaxed);
+            let waits_for_turn = connection.phase() == Phase::Turn;
+            Some(((waits_for_turn, Reverse(connections), since_ms), connection))
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        if waiting.len() > MAX_CANDIDATES {
+            waiting.select_nth_unstable_by_key(MAX_CANDIDATES, |(order, _)| *order);
+            waiting.truncate(MAX_CANDIDATES);
         }
-        self.closing += waiting.len();
-        waiting.len()
+        waiting.sort_unstable_by_key(|(order, _)| *order);
+        self.candidates = waiting.into_iter().map(|(_, connection)| connection.clone()).collect();
     }
 
     fn forget_unused(&mut self, address: ClientAddress) {
@@ -223,6 +260,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut open = self.shared.lock_open();
         open.connections.remove(&self.id);
+        self.connection.is_gone.store(true, Ordering::Relaxed);
         if self.connection.is_closing.swap(false, Ordering::Relaxed) {
             open.closing -= 1;
         }
