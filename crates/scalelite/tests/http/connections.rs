@@ -234,3 +234,19 @@ async fn only_one_way_of_reading_a_head_is_accepted() {
     let head = format!("GET http://balancer.test{target} HTTP/1.1\r\nHost: evil.test\r\n\r\n");
     assert!(!get(&head).await.text().contains("evil.test"));
 }
+
+#[tokio::test]
+async fn what_cannot_become_a_request_is_not_awaited() {
+    let deployment = start_deployment(0).await;
+    // A body that is longer than announced, and a connection without any request.
+    let post = "POST /bigbluebutton/api HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    for head in [post, ""] {
+        let mut connection = ClientConnection::open(deployment.product.port()).await.unwrap();
+        connection.send(format!("{head}{}", "A".repeat(66_000)).as_bytes()).await.unwrap();
+        if !head.is_empty() {
+            assert_success(&connection.read_response("POST").await.unwrap());
+        }
+        let closed = timeout(DEADLINE, connection.read_to_end()).await;
+        let _ = closed.expect("the rest is awaited");
+    }
+}

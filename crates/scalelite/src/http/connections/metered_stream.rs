@@ -92,9 +92,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
         };
         let before = buffer.filled().len();
         ready!(self.poll_piece(context, buffer, limit))?;
-        let count = buffer.filled().len() - before;
-        if is_head && count > 0 && !self.connection.add_head_bytes(count) {
-            return Poll::Ready(Err(io::Error::other("too many long heads at the same time")));
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        if is_head && !bytes.is_empty() {
+            return Poll::Ready(self.connection.add_head_bytes(bytes).map_err(io::Error::other));
         }
         Poll::Ready(Ok(()))
     }

@@ -10,6 +10,9 @@ use super::registry::Shared;
 
 /// A connection holds so many bytes of a head without a reservation: the HTTP library allocates a buffer of this size anyway.
 const FREE_HEAD_BYTES: u64 = 8 * 1024;
+/// Most bytes at the beginning of a request without a blank. A method has a few; of a request that follows another one without a pause, some may
+/// have been read before.
+const MAX_BYTES_WITHOUT_BLANK: u64 = 8 * 1024;
 /// How many bytes of memory a byte of a head takes: buffers grow by doubling.
 const HEAD_BYTE_COST: u64 = 2;
 
@@ -56,8 +59,9 @@ pub(in crate::http) struct OpenConnection {
     is_write_blocked: AtomicBool,
     /// Whether the sender of the current request has proven who it is.
     is_proven: AtomicBool,
-    /// Bytes that were read of the current head.
+    /// Bytes that were read of the current head, and whether a blank is among them.
     head_bytes: AtomicU64,
+    has_blank: AtomicBool,
     /// Reserved memory: of clients that have proven nothing, and of the others.
     unproven_bytes: AtomicU64,
     buffered_bytes: AtomicU64,
@@ -81,6 +85,7 @@ impl OpenConnection {
             is_write_blocked: AtomicBool::new(false),
             is_proven: AtomicBool::new(false),
             head_bytes: AtomicU64::new(0),
+            has_blank: AtomicBool::new(false),
             unproven_bytes: AtomicU64::new(0),
             buffered_bytes: AtomicU64::new(0),
             turn: Mutex::default(),
@@ -132,6 +137,7 @@ impl OpenConnection {
     /// Takes note of the end of a response, and gives back what its request held.
     pub(in crate::http) fn end_request(&self) {
         self.head_bytes.store(0, Ordering::Relaxed);
+        self.has_blank.store(false, Ordering::Relaxed);
         drop(self.lock_turn().take());
         self.give_back_unproven();
         self.shared.buffered.give_back(self.buffered_bytes.swap(0, Ordering::Relaxed));
@@ -225,14 +231,30 @@ impl OpenConnection {
         self.shared.unproven.give_back(bytes);
     }
 
-    /// Takes note of bytes of a head; returns whether there is memory for them.
-    pub(super) fn add_head_bytes(&self, count: usize) -> bool {
+    /// Takes note of bytes of a head.
+    ///
+    /// # Errors
+    /// When there is no memory for them, or no request begins so.
+    pub(super) fn add_head_bytes(&self, bytes: &[u8]) -> Result<(), &'static str> {
         self.set_phase(Phase::Head);
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let before = self.head_bytes.fetch_add(count, Ordering::Relaxed);
+        let after = before.saturating_add(count);
+        if !self.has_blank.load(Ordering::Relaxed) {
+            // A blank follows the method. The HTTP library would wait for it until the head is too long.
+            let has_blank = bytes.iter().any(u8::is_ascii_whitespace);
+            self.has_blank.store(has_blank, Ordering::Relaxed);
+            if !has_blank && after > MAX_BYTES_WITHOUT_BLANK {
+                return Err("no request begins so");
+            }
+        }
         let beyond = |bytes: u64| bytes.saturating_sub(FREE_HEAD_BYTES);
-        let added = beyond(before.saturating_add(count)) - beyond(before);
-        added == 0 || self.hold_unproven(added.saturating_mul(HEAD_BYTE_COST))
+        let added = beyond(after) - beyond(before);
+        if added == 0 || self.hold_unproven(added.saturating_mul(HEAD_BYTE_COST)) {
+            Ok(())
+        } else {
+            Err("too many long heads at the same time")
+        }
     }
 
     pub(super) fn set_write_blocked(&self, is_blocked: bool) {
