@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::config::values::Secret;
 use crate::http::listen::{ConnectionLimits, Listener, serve};
 use crate::http::{
-    Audience, ConnectionRules, HealthChecks, Hosts, HttpState, ManagementRules, UploadService,
+    Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
     UsedTokens,
 };
 use crate::wiring::WiredApp;
@@ -133,7 +133,7 @@ fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
         ),
         app: wired.app.clone(),
         playback: wired.playback.clone(),
-        hosts: Hosts {
+        hosts: HostRules {
             url_host: config.url_host.as_ref().map(|host| host.host().to_owned()),
             playback: playback.map(|host| (host.host().to_owned(), host.authority())),
             multitenancy: config.multitenancy_enabled,

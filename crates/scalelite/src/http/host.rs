@@ -7,7 +7,7 @@ use super::message::ApiRequest;
 
 /// The hosts that are served.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts {
+pub struct HostRules {
     /// `URL_HOST`, without a port; `None` serves every host.
     pub url_host: Option<String>,
     /// `PLAYBACK_HOST`: its name, and with the port.
@@ -25,7 +25,7 @@ pub(super) struct ServedHost {
     pub(super) is_playback: bool,
 }
 
-impl Hosts {
+impl HostRules {
     /// Returns what a host serves; `None` if it is not served.
     pub(super) fn find(&self, host: &str) -> Option<ServedHost> {
         let (url_host, playback_host) = (self.url_host.as_deref(), self.playback_host());
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn recordings_have_a_host_of_their_own() {
-        let hosts = |url_host: &str, playback: &str| Hosts {
+        let hosts = |url_host: &str, playback: &str| HostRules {
             url_host: (!url_host.is_empty()).then(|| url_host.to_owned()),
             playback: Some((playback.to_owned(), playback.to_owned())),
             multitenancy: true,

@@ -33,7 +33,7 @@ mod upload_service;
 
 pub use connections::ConnectionRules;
 pub use health::HealthChecks;
-pub use host::Hosts;
+pub use host::HostRules;
 pub use management::{ManagementRules, UsedTokens};
 pub use route::Audience;
 pub use state::HttpState;

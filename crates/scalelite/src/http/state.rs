@@ -8,7 +8,7 @@ use app::api::ApiError;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthChecks;
-use super::host::Hosts;
+use super::host::HostRules;
 use super::management::ManagementRules;
 use super::playback::PlaybackService;
 use super::upload_service::UploadService;
@@ -20,7 +20,7 @@ pub struct HttpState {
     /// Playback of recordings; `None` if this deployment has no recordings.
     pub playback: Option<Arc<PlaybackService>>,
     /// The hosts that are served.
-    pub hosts: Hosts,
+    pub hosts: HostRules,
     /// Who may call the management API.
     pub management: ManagementRules,
     /// The last answer of the store.

@@ -41,7 +41,10 @@ async fn recordings_are_shown_on_their_own_host_only() {
             // It is no path of playback.
             true => assert_failed(&moved, "unsupportedRequest"),
             false => {
-                assert_eq!((moved.status, moved.header("location")), (307, Some(expected.as_str())))
+                assert_eq!(
+                    (moved.status, moved.header("location")),
+                    (307, Some(expected.as_str()))
+                );
             }
         }
     }
