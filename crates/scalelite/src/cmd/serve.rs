@@ -11,6 +11,7 @@ use super::{CommandFailure, build_runtime, start_serving_log};
 pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), CommandFailure> {
     let _log = start_serving_log(&config, sources);
     log_ignored_settings(sources);
+    log_open_management(&config, sources);
     log_corrected_settings(sources);
     raise_open_file_limit();
     let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
@@ -30,6 +31,16 @@ fn log_ignored_settings(sources: &Sources) {
     }
     for setting in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
         tracing::debug!(setting, "setting not implemented");
+    }
+}
+
+/// Logs that the management API is where front-ends are, if an administrator seems to want it elsewhere.
+fn log_open_management(config: &Config, sources: &Sources) {
+    const SETTING: &str = "SCALELITE_API_PORT";
+    if sources.is_set(SETTING) && config.management_api_enabled && config.management_bind.is_none()
+    {
+        let reason = "the management API is served where front-ends are: MANAGEMENT_BIND gives it an address of its own";
+        tracing::warn!(setting = SETTING, reason, "setting has no effect");
     }
 }
 

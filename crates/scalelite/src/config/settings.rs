@@ -117,8 +117,18 @@ settings! {
         port: u16 = "PORT" or "3000";
         /// The address to listen on instead of all addresses, without TLS.
         bind: Option<BindAddress> = "BIND" or "";
-        /// Maximum number of open connections; further connections wait.
+        /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A sixteenth more
+        /// connections may be open (16 at least); beyond that, those that wait for their client are closed, the oldest of the address with the
+        /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
+        /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle
+        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
+        max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
+        /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
+        /// quarter of it.
+        max_unproven_bytes: ByteCount = "MAX_UNPROVEN_BYTES" or "67108864";
+        /// Memory for the bodies of all other requests, in bytes. Slides and archives are streamed and take none.
+        max_buffered_bytes: ByteCount = "MAX_BUFFERED_BYTES" or "268435456";
         /// Longest request body, in bytes. Slides are streamed, not buffered.
         max_body_bytes: ByteCount = "MAX_BODY_BYTES" or "134217728";
         /// Longest duration of a request, uploads included, in seconds.
@@ -128,6 +138,20 @@ settings! {
         idle_timeout: Seconds = "IDLE_TIMEOUT" or "75";
         /// How long open requests may take to finish after SIGTERM, in seconds.
         shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
+    }
+    "Management API" {
+        /// Whether the management API (/scalelite/api/) exists.
+        management_api_enabled: bool = "MANAGEMENT_API_ENABLED" or "true";
+        /// The address on which the management API is served, with a health check that tells the reason of a failure; it is then not
+        /// served where front-ends are. Unset: it is served where front-ends are, as in the original.
+        management_bind: Option<BindAddress> = "MANAGEMENT_BIND" or "";
+        /// The secret that signs calls of the management API. Unset: the secrets of the front-ends, as in the original.
+        management_secret: Option<Secret> = "MANAGEMENT_SECRET" or "";
+        /// A secret that signs such calls as well, and whose responses show the secrets of servers and tenants. If this or
+        /// MANAGEMENT_SECRET is set, the responses to all others show *** instead.
+        management_reveal_secret: Option<Secret> = "MANAGEMENT_REVEAL_SECRET" or "";
+        /// Accept only calls of the management API whose token signs body, time and a nonce.
+        management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
     }
     "Store" {
         /// Directory of the embedded store and the generated secret.
@@ -275,6 +299,9 @@ settings! {
     "Playback" {
         /// Formats whose files are served under /<format>/, separated by colons.
         recording_playback_formats: Formats = "RECORDING_PLAYBACK_FORMATS" or "presentation:video:screenshare:podcast:notes:capture";
+        /// The host name of recordings, with a port if it is not 443: links lead there, and other hosts serve no recordings. Their
+        /// pages carry scripts, which then have no part in the origin of the API. Unset: every host serves recordings.
+        playback_host: Option<PublicHost> = "PLAYBACK_HOST" or "";
         /// How long a protected recording may be watched after its one-time token was used, in minutes.
         protected_recordings_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TIMEOUT" or "360";
         /// Key that signs the access cookies of protected recordings.

@@ -117,6 +117,7 @@ async fn handle_upload(
     let record_id = RecordId::parse(record_id)
         .ok_or_else(|| UploadRefusal::new(StatusCode::BAD_REQUEST, "the record id is invalid"))?;
     let sender = authenticate_sender(state, &request.headers, &record_id).await?;
+    request.body.prove_sender().await;
     match request.method {
         Method::HEAD | Method::GET => {
             Ok((StatusCode::OK, service.uploads.count_received_bytes(&record_id).await?))
