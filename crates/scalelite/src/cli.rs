@@ -37,6 +37,9 @@ enum Command {
         /// Work that this process does: api, poller, importer.
         #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
+        /// Start with an empty embedded store although it had servers before.
+        #[arg(long)]
+        accept_empty: bool,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
     Demo(DemoArgs),
@@ -295,7 +298,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
-        Command::Serve { roles } => cmd::serve::run(config, sources, roles),
+        Command::Serve { roles, accept_empty } => {
+            cmd::serve::run(config, sources, roles, accept_empty)
+        }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
         Command::MigrateStore(arguments) => cmd::migrate_store::run(&config, sources, &arguments),
@@ -315,7 +320,8 @@ fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), C
     if !tasks.is_empty() {
         cmd::run_without_log(&config, sources, run_tasks)?;
     }
-    cmd::serve::run(config, sources, Roles { api: false, poller: false, importer: true })
+    let roles = Roles { api: false, poller: false, importer: true };
+    cmd::serve::run(config, sources, roles, false)
 }
 
 async fn run_command(

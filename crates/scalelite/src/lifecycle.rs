@@ -88,7 +88,11 @@ pub async fn serve_until(
     let app = wired.app.clone();
     let uploads = wired.uploads.clone();
     let state = Arc::new(HttpState {
-        upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
+        upload_service: UploadService::new(
+            uploads,
+            config.recording_upload_max_bytes.0,
+            usize::try_from(config.recording_uploads_per_server.0).unwrap_or(usize::MAX),
+        ),
         app,
         playback: wired.playback.clone(),
         url_host: config.url_host.as_ref().map(|host| host.host().to_owned()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::ApiError;
+use app::blocking::describe_hanging_pools;
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -165,10 +166,19 @@ async fn handle_other(state: &HttpState, target: &str, request: &ApiRequest) -> 
     HttpResponse::failed("-", &ApiError::Unsupported)
 }
 
-/// Answers 200 while the store can be read and written, otherwise 503 with the reason.
+/// Answers 200 while the store can be read and written, otherwise 503 with the reason. What hangs
+/// besides is told in further lines: meetings go on without it.
 async fn check_health(state: &HttpState) -> HttpResponse {
     match state.app.pool.check_store().await {
-        Ok(()) => HttpResponse::ok("health", respond::text(StatusCode::OK, "success")),
+        Ok(()) => {
+            let hanging = describe_hanging_pools();
+            if !hanging.is_empty() {
+                tracing::error!(hanging = hanging.join("; "), "work hangs");
+            }
+            let lines = hanging.iter().map(|pool| format!("\ndegraded: {pool}"));
+            let text = format!("success{}", lines.collect::<String>());
+            HttpResponse::ok("health", respond::text(StatusCode::OK, text))
+        }
         Err(error) => {
             let text = format!("failure: {error}");
             tracing::error!(%error, "health check failed");

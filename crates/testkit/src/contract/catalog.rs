@@ -59,6 +59,7 @@ async fn details_and_sizes_stay_as_they_are(factory: RecordingStoreFactory<'_>) 
         raw_size: Some(0),
         metadata_edits: vec![("gone".to_owned(), None), ("set".to_owned(), Some("v".to_owned()))],
         metadata_formats: vec![("näme".to_owned(), "video".to_owned())],
+        uploaded_by: Some("0123456789abcdef".to_owned()),
     };
     let mut part = full_recording("b");
     part.details.is_breakout = Some(true);
