@@ -7,21 +7,21 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use app::blocking::{BlockingPool, SERVER_NAMES};
+use app::blocking::{SERVER_NAMES, ThreadGroup};
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
 /// The addresses of a host.
 type Addresses = std::vec::IntoIter<SocketAddr>;
 
-/// Looks up the addresses of a host on the threads of a pool.
+/// Looks up the addresses of a host on these threads.
 pub(crate) async fn look_up(
-    pool: &'static BlockingPool,
+    threads: &'static ThreadGroup,
     host: &str,
     port: u16,
 ) -> io::Result<Addresses> {
     let host = host.to_owned();
-    let found = pool.run_within(move || (host.as_str(), port).to_socket_addrs()).await;
+    let found = threads.run_within(move || (host.as_str(), port).to_socket_addrs()).await;
     found.map_err(|error| io::Error::new(io::ErrorKind::TimedOut, error))?
 }
 

@@ -1,5 +1,5 @@
-//! Threads for work that blocks. Each kind of work has a pool of its own, so that a file system or a
-//! name server that hangs delays nothing else. Together the pools have fewer threads than the runtime
+//! Threads for work that blocks. Each kind of work has a group of its own, so that a file system or a
+//! name server that hangs delays nothing else. Together the groups have fewer threads than the runtime
 //! permits (512).
 
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 /// Reads files of recordings for visitors.
-pub static RECORDING_READS: BlockingPool = BlockingPool::new("recording reads", 64, 20);
+pub static RECORDING_READS: ThreadGroup = ThreadGroup::new("recording reads", 64, 20);
 /// Moves, removes and lists files of recordings.
-pub static RECORDING_CHANGES: BlockingPool = BlockingPool::new("recording changes", 16, 120);
+pub static RECORDING_CHANGES: ThreadGroup = ThreadGroup::new("recording changes", 16, 120);
 /// Scans the spool and unpacks archives.
-pub static IMPORTS: BlockingPool = BlockingPool::new("imports", 16, 120);
+pub static IMPORTS: ThreadGroup = ThreadGroup::new("imports", 16, 120);
 /// Stores what servers upload.
-pub static UPLOADS: BlockingPool = BlockingPool::new("uploads", 64, 60);
+pub static UPLOADS: ThreadGroup = ThreadGroup::new("uploads", 64, 60);
 /// Looks up the names of servers.
-pub static SERVER_NAMES: BlockingPool = BlockingPool::new("server names", 64, 15);
+pub static SERVER_NAMES: ThreadGroup = ThreadGroup::new("server names", 64, 15);
 /// Looks up the names of callback addresses, which front-ends choose.
-pub static CALLBACK_NAMES: BlockingPool = BlockingPool::new("callback names", 16, 10);
+pub static CALLBACK_NAMES: ThreadGroup = ThreadGroup::new("callback names", 16, 10);
 /// Checks the embedded store.
-pub static STORE_CHECKS: BlockingPool = BlockingPool::new("store checks", 2, 600);
+pub static STORE_CHECKS: ThreadGroup = ThreadGroup::new("store checks", 2, 600);
 /// Compresses and encrypts.
-pub static COMPUTING: BlockingPool = BlockingPool::new("computing", 32, 30);
+pub static COMPUTING: ThreadGroup = ThreadGroup::new("computing", 32, 30);
 
-/// All pools.
-static POOLS: [&BlockingPool; 8] = [
+/// All groups.
+static GROUPS: [&ThreadGroup; 8] = [
     &RECORDING_READS,
     &RECORDING_CHANGES,
     &IMPORTS,
@@ -54,7 +54,7 @@ pub enum BlockingError {
 
 /// The threads for one kind of work. A thread that hangs stays taken.
 #[derive(Debug)]
-pub struct BlockingPool {
+pub struct ThreadGroup {
     name: &'static str,
     threads: usize,
     deadline_s: u64,
@@ -70,7 +70,7 @@ const ENDED: u8 = 2;
 
 /// A thread that is taken. When it is dropped, the thread is free again.
 struct TakenThread {
-    pool: &'static BlockingPool,
+    group: &'static ThreadGroup,
     state: Arc<AtomicU8>,
     _permit: SemaphorePermit<'static>,
 }
@@ -78,13 +78,13 @@ struct TakenThread {
 impl Drop for TakenThread {
     fn drop(&mut self) {
         if self.state.swap(ENDED, Ordering::SeqCst) == HANGING {
-            self.pool.hanging.fetch_sub(1, Ordering::SeqCst);
+            self.group.hanging.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }
 
-impl BlockingPool {
-    /// A pool whose callers wait for at most so many seconds.
+impl ThreadGroup {
+    /// A group whose callers wait for at most so many seconds.
     const fn new(name: &'static str, threads: usize, deadline_s: u64) -> Self {
         let free_threads = Semaphore::const_new(threads);
         Self { name, threads, deadline_s, free_threads, hanging: AtomicUsize::new(0) }
@@ -142,7 +142,7 @@ impl BlockingPool {
         }
         let permit = timeout_at(deadline, self.free_threads.acquire()).await;
         let permit = permit.map_err(|_| busy)?.map_err(|_| busy)?;
-        Ok(TakenThread { pool: self, state: Arc::new(AtomicU8::new(RUNNING)), _permit: permit })
+        Ok(TakenThread { group: self, state: Arc::new(AtomicU8::new(RUNNING)), _permit: permit })
     }
 
     /// Notes that the work is not done although its caller has given up.
@@ -156,14 +156,15 @@ impl BlockingPool {
     }
 }
 
-/// Describes the pools in which work hangs, for health checks. Empty if none does.
+/// Describes the kinds of work that hang, for health checks. Empty if none does.
 #[must_use]
-pub fn describe_hanging_pools() -> Vec<String> {
-    let describe = |pool: &&'static BlockingPool| {
-        let hanging = pool.hanging.load(Ordering::SeqCst);
-        (hanging > 0).then(|| format!("{}: {hanging} of {} threads hang", pool.name, pool.threads))
+pub fn describe_hanging_work() -> Vec<String> {
+    let describe = |group: &&'static ThreadGroup| {
+        let hanging = group.hanging.load(Ordering::SeqCst);
+        (hanging > 0)
+            .then(|| format!("{}: {hanging} of {} threads hang", group.name, group.threads))
     };
-    POOLS.iter().filter_map(describe).collect()
+    GROUPS.iter().filter_map(describe).collect()
 }
 
 #[cfg(test)]
@@ -172,11 +173,11 @@ mod tests {
 
     use super::*;
 
-    static SMALL: BlockingPool = BlockingPool::new("small", 2, 20);
-    static OTHER: BlockingPool = BlockingPool::new("other", 2, 20);
+    static SMALL: ThreadGroup = ThreadGroup::new("small", 2, 20);
+    static OTHER: ThreadGroup = ThreadGroup::new("other", 2, 20);
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_hangs_takes_only_the_threads_of_its_pool() {
+    async fn work_that_hangs_takes_only_the_threads_of_its_group() {
         let (end, ended) = channel::<()>();
         let ended = Arc::new(std::sync::Mutex::new(ended));
         let hang = || {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pools_leave_threads_to_the_runtime() {
-        assert!(POOLS.iter().map(|pool| pool.threads).sum::<usize>() < 512);
+    fn the_groups_leave_threads_to_the_runtime() {
+        assert!(GROUPS.iter().map(|group| group.threads).sum::<usize>() < 512);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 pub mod recordings;
+mod secret_argument;
 mod servers;
 mod tenants;
 
@@ -137,7 +138,7 @@ enum Command {
 /// embedded store.
 #[derive(Debug, Args)]
 pub struct MigrateStoreArgs {
-    /// The store to copy from; it is only read.
+    /// The store to copy from; it is only read. `-` reads its URL from the standard input, file:PATH from a file.
     #[arg(long, value_name = "URL")]
     pub from: String,
     /// The store to copy into; records that only this store has are kept.
@@ -303,7 +304,11 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
-        Command::MigrateStore(arguments) => cmd::migrate_store::run(&config, sources, &arguments),
+        Command::MigrateStore(mut arguments) => {
+            arguments.from = secret_argument::read_secret(arguments.from)?;
+            arguments.to = secret_argument::read_secret(arguments.to)?;
+            cmd::migrate_store::run(&config, sources, &arguments)
+        }
         command => cmd::run_once(&config, sources, async move |context| {
             run_command(context, command).await
         }),

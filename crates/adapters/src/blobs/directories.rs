@@ -62,7 +62,7 @@ impl DirectoryBlobs {
     ) -> Result<T, BlobError> {
         let dirs = Arc::clone(&self.dirs);
         let result = RECORDING_CHANGES.run(move || work(&dirs)).await;
-        result.map_err(pool_error)?.map_err(|error| blob_error(&error))
+        result.map_err(thread_error)?.map_err(|error| blob_error(&error))
     }
 
     /// Runs `work` on a thread for reads. It fails if the file system does not answer in time.
@@ -72,7 +72,7 @@ impl DirectoryBlobs {
     ) -> Result<T, BlobError> {
         let dirs = Arc::clone(&self.dirs);
         let result = RECORDING_READS.run_within(move || work(&dirs)).await;
-        result.map_err(pool_error)?.map_err(|error| blob_error(&error))
+        result.map_err(thread_error)?.map_err(|error| blob_error(&error))
     }
 }
 
@@ -185,7 +185,7 @@ impl Blobs for DirectoryBlobs {
 }
 
 /// The error of work that got no thread, or was not done in time.
-fn pool_error(error: BlockingError) -> BlobError {
+fn thread_error(error: BlockingError) -> BlobError {
     BlobError::Unavailable(error.to_string())
 }
 

@@ -254,10 +254,11 @@ async fn an_upload_that_stalls_loses_its_place_and_keeps_its_bytes() {
     assert_eq!(stalled, Err(UploadError::Stalled));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(received + 1000));
     // A slow line that brings enough keeps its place for hours.
-    let slow = stream::repeat_with(|| Ok(bytes::Bytes::from(vec![0; 64 << 10]))).then(async |chunk| {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        chunk
-    });
+    let slow =
+        stream::repeat_with(|| Ok(bytes::Bytes::from(vec![0; 64 << 10]))).then(async |chunk| {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            chunk
+        });
     let slow = slow.take(200).boxed();
     assert_eq!(uploads.append_upload(&id, 0, 200 * (64 << 10), slow).await, Ok(200 * (64 << 10)));
 }

@@ -39,7 +39,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time without writes after which what was written is moved from the log into the file.
 const IDLE_TIME: Duration = Duration::from_secs(1);
 /// How long the last such move waits for readers.
-const LAST_CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(1);
+const LAST_CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 /// The number of idle connections that are kept for reading.
 const MAX_READERS: usize = 16;
 /// The number of prepared statements that a connection caches.

@@ -44,9 +44,9 @@ impl StoreFile {
             Ok(found) if (found.dev(), found.ino()) == self.device_and_inode => return Ok(()),
             Ok(_) => "was replaced by another file",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "was deleted",
-            Err(error) => return Err(self.unavailable(&error.to_string())),
+            Err(error) => return Err(StoreError::Unavailable(error.to_string())),
         };
-        Err(self.unavailable(&format!(
+        Err(StoreError::Unavailable(format!(
             "the file {what} while it was in use: stop the balancer, put the data directory back, \
              start it again"
         )))
@@ -57,7 +57,7 @@ impl StoreFile {
         self.check_place()?;
         let mut first = [0; MAGIC.len()];
         if let Err(error) = self.file.read_exact_at(&mut first, 0) {
-            return Err(self.unavailable(&error.to_string()));
+            return Err(StoreError::Unavailable(error.to_string()));
         }
         if first != *MAGIC {
             return Err(StoreError::Corrupt("the file is not a database any more".to_owned()));
@@ -66,10 +66,6 @@ impl StoreFile {
             Some(damage) => Err(StoreError::Corrupt(damage.clone())),
             None => Ok(()),
         }
-    }
-
-    fn unavailable(&self, reason: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {reason}", self.path.display()))
     }
 
     /// Notes an error that suggests damage.

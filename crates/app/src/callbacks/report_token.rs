@@ -28,12 +28,7 @@ pub(super) fn bound_claims(meeting_id: &str, body: &str, expires_s: i64) -> Clai
 
 /// Whether the claims of a verified token are good for this report: they expire, not too late, and
 /// name no other meeting or body. BBB's name none.
-pub(super) fn permit_report(
-    claims: &Claims,
-    meeting_id: &str,
-    body: &str,
-    now: Timestamp,
-) -> bool {
+pub(super) fn permit_report(claims: &Claims, meeting_id: &str, body: &str, now: Timestamp) -> bool {
     let expires_s = claims.get(EXPIRY_CLAIM).and_then(Value::as_f64);
     let remaining_s = expires_s.map(|expires_s| expires_s - now.0 as f64 / 1000.0);
     let names = |name: &str, expected: &dyn Fn() -> String| {

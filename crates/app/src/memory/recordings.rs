@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use domain::{MeetingKey, Timestamp};
 use domain::recording::{Callback, Recording};
+use domain::{MeetingKey, Timestamp};
 
 use super::recording_state::{RecordingStoreState, to_usize};
 use crate::ports::{RecordingCounts, Recordings, StoreError};

@@ -105,9 +105,6 @@ pub trait Uploads: Send + Sync {
     /// [`UploadError::DigestMismatch`] if the digest differs; [`UploadError::WrongOffset`] if there
     /// is no upload; [`UploadError::Busy`] while another request appends bytes; otherwise when
     /// files cannot be read or moved.
-    async fn complete_upload(
-        &self,
-        upload: &UploadId,
-        sha256: [u8; 32],
-    ) -> Result<(), UploadError>;
+    async fn complete_upload(&self, upload: &UploadId, sha256: [u8; 32])
+    -> Result<(), UploadError>;
 }

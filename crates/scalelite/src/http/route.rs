@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::ApiError;
-use app::blocking::describe_hanging_pools;
+use app::blocking::describe_hanging_work;
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -171,11 +171,11 @@ async fn handle_other(state: &HttpState, target: &str, request: &ApiRequest) -> 
 async fn check_health(state: &HttpState) -> HttpResponse {
     match state.app.pool.check_store().await {
         Ok(()) => {
-            let hanging = describe_hanging_pools();
+            let hanging = describe_hanging_work();
             if !hanging.is_empty() {
                 tracing::error!(hanging = hanging.join("; "), "work hangs");
             }
-            let lines = hanging.iter().map(|pool| format!("\ndegraded: {pool}"));
+            let lines = hanging.iter().map(|work| format!("\ndegraded: {work}"));
             let text = format!("success{}", lines.collect::<String>());
             HttpResponse::ok("health", respond::text(StatusCode::OK, text))
         }

@@ -43,11 +43,13 @@ async fn visitors_of_files_that_hang_delay_no_create_and_no_name_lookup() {
     let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
     let player_dir = player.path().display().to_string();
     let product = setup.with_setting("PLAYBACK_PLAYER_DIR", &player_dir).start().await.unwrap();
-    let pool = BbbPool::start(PoolOptions { servers: 1, ..PoolOptions::default() }).await.unwrap();
-    let server = &pool.servers()[0];
-    let url = server.url().replace("127.0.0.1", "localhost");
-    product.add_server(&url, &server.secret()).await.unwrap();
-    product.poll_servers().await.unwrap();
+    let pool = BbbPool::start(PoolOptions { servers: 2, ..PoolOptions::default() }).await.unwrap();
+    let add_server = async |number: usize| {
+        let server = &pool.servers()[number];
+        let url = server.url().replace("127.0.0.1", "localhost");
+        product.add_server(&url, &server.secret()).await.unwrap();
+    };
+    add_server(0).await;
 
     let hanging = HangingFile::hold(&player.path().join("index.html"));
     let request = || new_request("GET", "/playback/presentation/2.3/index.html");
@@ -57,12 +59,15 @@ async fn visitors_of_files_that_hang_delay_no_create_and_no_name_lookup() {
         let request = request();
         visitors.push(tokio::spawn(async move { connection.send_request(&request).await }));
     }
+    // The name of a new server is looked up, and it is online at once.
+    timeout(DEADLINE, add_server(1)).await.expect("the name lookup hangs");
+    let servers = product.call_management("getServers", None).await.unwrap();
+    let servers = servers.as_array().unwrap();
+    assert!(servers.len() == 2 && servers.iter().all(|server| server["online"] == true));
     for n in 0..3 {
-        // A create waits for no file; the server's name is looked up by each new connection.
         let query = format!("meetingID=m{n}&name=room");
         let created = timeout(DEADLINE, product.call("create", &query)).await;
         assert_success(&created.expect("the create hangs").unwrap());
-        product.poll_servers().await.unwrap();
     }
     assert_eq!(product.get("/health_check").await.unwrap().text(), "success");
     assert!(visitors.iter().any(|visitor| !visitor.is_finished()), "nobody waits");

@@ -137,6 +137,14 @@ async fn ids_are_prefixes_and_exact(factory: RecordingStoreFactory<'_>) {
     assert_eq!(catalog.find_ids(&with_ids(&["ä", "\u{10ffff}"])).await, ["ä1"]);
     assert_eq!(catalog.find_ids(&with_ids(&["\0", "b"])).await, ["b"]);
     assert_eq!(catalog.find_ids(&with_ids(&["aa-10"])).await, [""; 0]);
+    // As many as one call may name.
+    let many: Vec<String> =
+        (0..9_998).map(|n| format!("n{n}")).chain(texts(&["b", "ab"])).collect();
+    let named = RecordingFilter { record_ids: many.clone(), ..RecordingFilter::default() };
+    assert_eq!(catalog.find_ids(&named).await, ["ab", "b"]);
+    let meetings = many.into_iter().chain(texts(&["meeting of aa-1"])).collect();
+    let named = RecordingFilter { meeting_ids: meetings, ..RecordingFilter::default() };
+    assert_eq!(catalog.find_ids(&named).await, ["aa-1", "ab"]);
     assert_eq!(catalog.find_ids(&with_meetings(&["meeting of aa-1"])).await, ["aa-1", "ab"]);
     assert_eq!(
         catalog.find_ids(&with_meetings(&["meeting of aa", "Meeting of aa-1"])).await,

@@ -155,7 +155,7 @@ fn log_result(archive: &str, result: &ImportResult) {
         }
         ImportResult::Postponed(reason) => tracing::warn!(archive, reason, "import postponed"),
         ImportResult::Full(reason) => {
-            tracing::error!(archive, reason, "imports stopped: no space left");
+            tracing::error!(archive, reason, "archive not imported: no space left");
         }
         ImportResult::Quarantined(reason) => {
             tracing::error!(archive, reason, "archive quarantined");

@@ -242,8 +242,7 @@ async fn an_archive_that_does_not_fit_is_tried_a_few_times_and_again_when_there_
         assert!(fixture.scan().await.full_reason.is_some());
         fixture.clock.advance_ms(RETRY_DELAY_MS);
     }
-    let attempts =
-        async || fixture.importer.records.list_archives(1).await.unwrap()[0].attempts;
+    let attempts = async || fixture.importer.records.list_archives(1).await.unwrap()[0].attempts;
     assert_eq!(attempts().await, 3);
     *lock(&fixture.storage.is_full) = false;
     assert_eq!(fixture.scan().await.imported, 0, "no more space than before");

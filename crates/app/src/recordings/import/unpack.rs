@@ -9,7 +9,6 @@ use super::importer::Importer;
 use super::result::{ImportFailure, join_some};
 use crate::ports::{UnpackedFormat, UploadId};
 
-
 /// The contents of an unpacked archive.
 #[derive(Default)]
 pub(super) struct UnpackedArchive {
