@@ -31,7 +31,7 @@ impl<'a> SpaceWatch<'a> {
         let needed = self.min_free.saturating_add(bytes);
         match self.dir.count_free_bytes()? {
             Some(free) if self.min_free > 0 && free < needed => {
-                let reason = format!("{free} bytes are free, RECORDING_MIN_FREE is to stay");
+                let reason = "less than RECORDING_MIN_FREE would stay free";
                 Err(io::Error::new(io::ErrorKind::StorageFull, reason))
             }
             _ => Ok(()),

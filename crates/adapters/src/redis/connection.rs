@@ -235,7 +235,7 @@ fn unavailable_error(text: &str) -> StoreError {
 /// Converts an error of the client library, whose texts contain no secrets.
 pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     let text = format!("Redis: {error}");
-    if text.contains("OOM command not allowed") {
+    if text.contains("OOM") && text.contains("maxmemory") {
         let what = "Redis has reached maxmemory: it cannot be written, but can still be read";
         return StoreError::Unavailable(what.to_owned());
     }

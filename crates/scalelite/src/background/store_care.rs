@@ -11,6 +11,8 @@ use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Wait after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Time between two checks of the whole file.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 /// Time between two checks if errors suggest damage.
@@ -42,7 +44,7 @@ impl PeriodicJob for StoreCare {
             failure: "store not looked after",
             interval: INTERVAL,
             initial_delay: Duration::ZERO,
-            retry_delay: INTERVAL,
+            retry_delay: RETRY_DELAY,
             // Each process has the file open.
             shared: false,
             interruptible: true,

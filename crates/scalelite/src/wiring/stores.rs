@@ -37,8 +37,7 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
     let embedded = if stores.needs_data_dir() {
         let path = data_dir.join(STORE_FILE);
         if keeps_servers && !stores.accept_empty && !path.exists() {
-            let lost = |error| WiringError::Store(path.clone(), error);
-            SqliteStore::check_may_create(&path).map_err(lost)?;
+            check_may_create(&path)?;
         }
         let store = Arc::new(open_sqlite(&path)?);
         inspectors.push(store.clone());
@@ -73,6 +72,14 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
     let recordings = recording_store.clone();
     let stores = Stores { state, recordings };
     Ok(OpenedStores { stores, recording_store, inspectors, embedded: cared_for })
+}
+
+/// Checks, before an embedded store is created, that none with servers is lost.
+///
+/// # Errors
+/// When one is lost.
+pub fn check_may_create(path: &Path) -> Result<(), WiringError> {
+    SqliteStore::check_may_create(path).map_err(|error| WiringError::Store(path.to_owned(), error))
 }
 
 fn open_sqlite(path: &Path) -> Result<SqliteStore, WiringError> {

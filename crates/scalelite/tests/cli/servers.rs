@@ -96,9 +96,6 @@ async fn secrets_are_read_from_the_standard_input_and_files() -> anyhow::Result<
     assert!(missing.starts_with("ERROR: secret not read from none: "), "{missing}");
     let empty = cli.run_failing(&format!("servers update {id} -")).await?;
     assert_eq!(empty, "ERROR: the secret is empty\n");
-    let tenant = cli.run_with_input("tenants add acme -", "a:b\n").await?;
-    assert_eq!(tenant.exit_code, 0, "{tenant:?}");
-    assert!(cli.run_ok("tenants").await?.contains("secrets: a:b\n"));
     Ok(())
 }
 

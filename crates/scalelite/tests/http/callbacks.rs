@@ -2,14 +2,15 @@
 //! that registered the URL and no other address.
 
 use adapters::sqlite::SqliteStore;
-use app::ports::Recordings as _;
+use app::ports::{MessageTopic, Outbox as _, OutboxMessage, Recordings as _};
 use bbb::token::{self, Claims, TokenAlgorithm};
+use domain::Timestamp;
 use domain::recording::Callback;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use testkit::deployment::TestDeployment;
 use testkit::process;
-use testkit::product::{SECRET, signed_target_with, wait_until};
+use testkit::product::{SECRET, Setup, signed_target_with, wait_until};
 use testkit::samples::SampleRecording;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -294,4 +295,48 @@ async fn an_imported_recording_is_reported_to_the_front_end() {
     wait_until("outbox empty", async || list_outbox(&deployment).await.is_empty()).await.unwrap();
     let list = deployment.product.call("getRecordings", "").await.unwrap().text();
     assert!(list.contains(&sample.record_id), "{list}");
+}
+
+/// They hold what users have done in meetings.
+#[tokio::test]
+async fn callbacks_that_were_given_up_long_ago_are_forgotten() {
+    let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
+    let data = setup.folder().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let store = SqliteStore::open(&data.join("scalelite.db")).unwrap();
+    let days_ago = |days: i64| Timestamp((seconds_from_now(0) - days * 86_400) * 1000);
+    for (id, days) in [("old", 400), ("new", 300)] {
+        let updated_at = days_ago(days);
+        let attributes = vec![(Callback::READY_URL.to_owned(), "https://f.test/".to_owned())];
+        let callback =
+            Callback { meeting_id: id.to_owned(), attributes, updated_at, ..Callback::default() };
+        store.put_callback(&callback).await.unwrap();
+    }
+    for (id, days) in [("old", 31), ("new", 29)] {
+        let message = OutboxMessage {
+            id: id.to_owned(),
+            topic: MessageTopic::Analytics,
+            tenant: None,
+            meeting_id: "m1".to_owned(),
+            record_id: None,
+            url: "https://f.test/".to_owned(),
+            body: Some("{}".to_owned()),
+            secret_hint: None,
+            posted_at: days_ago(days),
+            attempts: 9,
+            failure: Some("gone".to_owned()),
+            due_at: None,
+        };
+        store.post_message(&message).await.unwrap();
+    }
+    let product = setup.start().await.unwrap();
+    let are_forgotten = async || {
+        let callbacks = store.list_callbacks_after(None, 9).await.unwrap();
+        let messages = store.list_messages(9).await.unwrap();
+        let ids: Vec<&str> = callbacks.iter().map(|callback| callback.meeting_id.as_str()).collect();
+        let message_ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+        (ids, message_ids) == (vec!["new"], vec!["new"])
+    };
+    wait_until("the old ones are forgotten", are_forgotten).await.unwrap();
+    drop(product);
 }

@@ -62,8 +62,9 @@ async fn visitors_of_files_that_hang_delay_no_create_and_no_name_lookup() {
     // The name of a new server is looked up, and it is online at once.
     timeout(DEADLINE, add_server(1)).await.expect("the name lookup hangs");
     let servers = product.call_management("getServers", None).await.unwrap();
-    let servers = servers.as_array().unwrap();
-    assert!(servers.len() == 2 && servers.iter().all(|server| server["online"] == true));
+    let list = servers.as_array().unwrap();
+    let are_online = list.iter().all(|server| server["online"] == true);
+    assert!(list.len() == 2 && are_online, "{servers} {}", product.log());
     for n in 0..3 {
         let query = format!("meetingID=m{n}&name=room");
         let created = timeout(DEADLINE, product.call("create", &query)).await;

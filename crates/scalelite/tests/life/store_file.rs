@@ -93,6 +93,9 @@ async fn a_lost_store_is_not_replaced_by_an_empty_one_without_consent() {
         assert!(log.contains("--accept-empty"), "{log}");
         let listed = setup.run_command(&["servers"]).await.unwrap();
         assert_eq!(listed.status.code(), Some(1), "a command creates no store either");
+        let doctor = setup.run_command(&["doctor"]).await.unwrap();
+        let findings = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(findings.contains("store lost"), "{findings}");
         assert!(!data.join("scalelite.db").exists());
     }
     // An empty store that something else has made is refused as well.

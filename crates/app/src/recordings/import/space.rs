@@ -28,8 +28,9 @@ impl SpaceWaits {
     pub(super) fn check(&self, name: &str, size: u64, free_bytes: u64) -> Result<(), String> {
         // Unpacked it is not smaller.
         if free_bytes < size {
+            // Without the number of free bytes: the reason is logged whenever it changes.
             return Err(format!(
-                "{size} bytes are needed, {free_bytes} are free beyond RECORDING_MIN_FREE"
+                "{size} bytes are needed, and less is free beyond RECORDING_MIN_FREE"
             ));
         }
         let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
