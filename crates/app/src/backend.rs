@@ -43,6 +43,9 @@ pub enum BackendError {
     /// The answer does not come from BBB: what came, and why it is not a response.
     #[error("{0}")]
     Foreign(String, InvalidResponse),
+    /// The time of the request was over before the server had had its own time to answer.
+    #[error("the request's time was over before the server answered")]
+    CutShort,
     /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,

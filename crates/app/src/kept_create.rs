@@ -76,13 +76,13 @@ impl CreateParameters {
         let mut plain = serde_json::to_vec(&head).ok()?;
         plain.push(b'\n');
         plain.extend_from_slice(self.body.as_ref().map_or(&[][..], |(_, bytes)| bytes));
-        let sealed = app.sealer.seal(&context(key, internal_id), &plain)?;
+        let sealed = app.sealer.seal(&context(key), &plain)?;
         Some(KeptCreate { internal_id: internal_id.to_owned(), sealed })
     }
 
     /// Opens a kept create; `None` if it cannot be opened.
     pub(crate) fn open(app: &App, key: &MeetingKey, kept: &KeptCreate) -> Option<Self> {
-        let plain = app.sealer.open(&context(key, &kept.internal_id), &kept.sealed)?;
+        let plain = app.sealer.open(&context(key), &kept.sealed)?;
         let end_of_head = plain.iter().position(|byte| *byte == b'\n')?;
         let head: Head = serde_json::from_slice(&plain[..end_of_head]).ok()?;
         let bytes = Bytes::copy_from_slice(&plain[end_of_head + 1..]);
@@ -110,10 +110,10 @@ fn is_given(query: &Query, name: &str) -> bool {
     query.get(name).is_some_and(|value| !value.trim().is_empty())
 }
 
-/// What a sealed create belongs to, unambiguously.
-fn context(key: &MeetingKey, internal_id: &str) -> String {
+/// What a sealed create belongs to, unambiguously. Copies of a meeting share it.
+fn context(key: &MeetingKey) -> String {
     let tenant = key.tenant.as_deref().unwrap_or_default();
-    format!("{}:{tenant}{}:{}{internal_id}", tenant.len(), key.id.len(), key.id)
+    format!("{}:{tenant}{}", tenant.len(), key.id)
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
             tenant: tenant.map(str::to_owned),
             id: id.to_owned(),
         };
-        assert_ne!(context(&key(Some("a"), "b"), "c"), context(&key(None, "ab"), "c"));
-        assert_ne!(context(&key(None, "a"), "bc"), context(&key(None, "ab"), "c"));
+        assert_ne!(context(&key(Some("a"), "b")), context(&key(None, "ab")));
+        assert_ne!(context(&key(Some("1"), "0:")), context(&key(None, "1:10:")));
     }
 }

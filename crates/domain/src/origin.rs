@@ -88,6 +88,13 @@ impl MeetingOrigin {
         }
     }
 
+    /// Returns the `internalMeetingID` of a meeting that this deployment made.
+    #[must_use]
+    pub fn proven_id(&self) -> Option<&str> {
+        let identity = self.identity.as_ref().filter(|_| self.is_proven && !self.is_adopted);
+        identity.map(|identity| identity.internal_id.as_str())
+    }
+
     /// Returns whether the server tells the same running meeting as this one. Unknown if one of the
     /// identities is not known; then the result is false.
     #[must_use]
@@ -164,7 +171,8 @@ impl Meeting {
 
     /// Returns the time during which the create of this record was under way, unless its server has
     /// told since what the create made.
-    fn create_window(&self, now: Timestamp) -> Option<CreateWindow> {
+    #[must_use]
+    pub fn create_window(&self, now: Timestamp) -> Option<CreateWindow> {
         let is_unknown = self.origin.identity.is_none() || self.claim.is_some();
         // The original does not record when it placed a meeting.
         if self.origin.is_adopted || !is_unknown || self.placed_at == Timestamp::default() {

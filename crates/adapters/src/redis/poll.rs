@@ -214,6 +214,9 @@ fn adopted_json(meeting: &Meeting) -> Value {
     if let Some(bridge) = &meeting.voice_bridge {
         adopted["bridge"] = bridge.as_str().into();
     }
+    if let Some(internal_id) = meeting.origin.proven_id() {
+        adopted["proven_id"] = internal_id.into();
+    }
     adopted
 }
 

@@ -14,7 +14,7 @@ use super::{Database, SqlStore, outbox};
 macro_rules! columns {
     () => {
         "id, tenant, meeting_id, parameter, url, created_at, create_until, \
-         is_confirmed, server_id, internal_id, suspected_at, recording_marks, check_at"
+         is_confirmed, server_id, internal_id, suspected_at, recording_marks, check_at, open_creates"
     };
 }
 
@@ -28,23 +28,26 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
         .await
     }
 
-    async fn confirm_end_callbacks(
+    async fn close_create(
         &self,
         ids: &[String],
-        place: &MeetingPlace,
+        place: Option<&MeetingPlace>,
         now: Timestamp,
         check_at: Timestamp,
     ) -> Result<(), StoreError> {
-        const CONFIRM: &str = "UPDATE end_callbacks SET is_confirmed = TRUE, create_until = 0, \
-            server_id = ?2, internal_id = ?3, \
-            check_at = CASE WHEN suspected_at IS NULL THEN CAST(?5 AS BIGINT) \
-            ELSE CAST(?4 AS BIGINT) END WHERE id = ?1";
-        let (ids, place) = (ids.to_vec(), place.clone());
+        const CLOSE: &str = "UPDATE end_callbacks SET \
+            create_until = CASE WHEN open_creates > 1 THEN create_until ELSE 0 END, \
+            check_at = CASE WHEN open_creates > 1 THEN check_at \
+            WHEN suspected_at IS NULL THEN CAST(?3 AS BIGINT) ELSE CAST(?2 AS BIGINT) END, \
+            open_creates = CASE WHEN open_creates > 1 THEN open_creates - 1 ELSE 0 END \
+            WHERE id = ?1";
+        let (ids, place) = (ids.to_vec(), place.cloned());
         self.write_keeping_cache(move |connection| {
-            let MeetingPlace { server, internal_id } = &place;
             for id in &ids {
-                let values = values![id, &server.0, internal_id, now.0, check_at.0];
-                connection.execute(CONFIRM, values)?;
+                connection.execute(CLOSE, values![id, now.0, check_at.0])?;
+                if let Some(place) = &place {
+                    locate(connection, id, place)?;
+                }
             }
             Ok(())
         })
@@ -112,8 +115,6 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
     ) -> Result<(), StoreError> {
         const POSTPONE: &str = "UPDATE end_callbacks SET suspected_at = ?4, check_at = ?5 \
             WHERE id = ?1 AND created_at = ?2 AND COALESCE(suspected_at, -1) = ?3";
-        const LOCATE: &str = "UPDATE end_callbacks SET is_confirmed = TRUE, server_id = ?2, \
-            internal_id = ?3 WHERE id = ?1";
         let (checked, place) = (checked.clone(), place.cloned());
         self.write_keeping_cache(move |connection| {
             let known_suspicion = checked.suspected_at.map_or(-1, |at| at.0);
@@ -121,8 +122,7 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
             let suspected_at = suspected_at.map(|at| at.0);
             let values = values![id, created_at, known_suspicion, suspected_at, check_at.0];
             if let (1.., Some(place)) = (connection.execute(POSTPONE, values)?, &place) {
-                let values = values![id, &place.server.0, &place.internal_id];
-                connection.execute(LOCATE, values)?;
+                locate(connection, id, place)?;
             }
             Ok(())
         })
@@ -169,6 +169,7 @@ fn read_end_callback(row: &dyn SqlRow) -> Result<EndCallback, StoreError> {
         suspected_at: suspected_at.map(Timestamp),
         recording_marks: row.get(11)?,
         check_at: Timestamp(row.get(12)?),
+        open_creates: row.get(13)?,
     })
 }
 
@@ -177,13 +178,16 @@ fn register(connection: &mut dyn SqlConnection, callback: &EndCallback) -> Resul
     const REGISTER: &str = concat!(
         "INSERT INTO end_callbacks (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
          ON CONFLICT (id) DO UPDATE SET created_at = CASE \
          WHEN excluded.created_at > end_callbacks.created_at THEN excluded.created_at \
          ELSE end_callbacks.created_at + 1 END, \
+         open_creates = CASE WHEN excluded.created_at > end_callbacks.create_until THEN 1 \
+         ELSE end_callbacks.open_creates + 1 END, \
          create_until = excluded.create_until, check_at = excluded.check_at"
     );
-    connection.execute(WITHDRAW, values![&callback.message_id()])?;
+    let is_withdrawn = connection.execute(WITHDRAW, values![&callback.message_id()])? > 0;
+    let suspected_at = if is_withdrawn { Some(callback.created_at) } else { callback.suspected_at };
     let values = values![
         &callback.id,
         tenant_or_empty(&callback.key),
@@ -192,14 +196,27 @@ fn register(connection: &mut dyn SqlConnection, callback: &EndCallback) -> Resul
         &callback.url,
         callback.created_at.0,
         callback.create_until.0,
-        callback.is_confirmed,
+        callback.is_confirmed || is_withdrawn,
         callback.server.as_ref().map(|server| server.0.as_str()),
         &callback.internal_id,
-        callback.suspected_at.map(|at| at.0),
+        suspected_at.map(|at| at.0),
         callback.recording_marks,
         callback.check_at.0,
+        callback.open_creates,
     ];
     connection.execute(REGISTER, values).map(drop)
+}
+
+/// Records that a create has succeeded, and where the meeting is.
+fn locate(
+    connection: &mut dyn SqlConnection,
+    id: &str,
+    place: &MeetingPlace,
+) -> Result<(), StoreError> {
+    const LOCATE: &str = "UPDATE end_callbacks SET is_confirmed = TRUE, server_id = ?2, \
+        internal_id = ?3 WHERE id = ?1";
+    let values = values![id, &place.server.0, &place.internal_id];
+    connection.execute(LOCATE, values).map(drop)
 }
 
 fn take_due(

@@ -22,34 +22,52 @@ impl<D: Database> KeptCreates for SqlStore<D> {
     }
 }
 
-fn keep(
+/// Returns what is kept of a meeting, for the copy of it that is recorded from now on.
+pub(super) fn take(
+    connection: &mut dyn SqlConnection,
+    key: &MeetingKey,
+    internal_id: &str,
+) -> Result<Option<KeptCreate>, StoreError> {
+    const TAKE: &str = "SELECT sealed FROM kept_creates WHERE tenant = ?1 AND id = ?2";
+    let sealed = connection
+        .query_first(TAKE, values![tenant_or_empty(key), &key.id], |row| row.get::<String>(0))?;
+    Ok(sealed.map(|sealed| KeptCreate { internal_id: internal_id.to_owned(), sealed }))
+}
+
+/// Keeps the create of a recorded meeting; see [`KeptCreates::keep_create`].
+pub(super) fn keep(
     connection: &mut dyn SqlConnection,
     key: &MeetingKey,
     kept: &KeptCreate,
 ) -> Result<bool, StoreError> {
+    const FORGET_EARLIER: &str = "DELETE FROM kept_creates WHERE tenant = ?1 AND id = ?2 AND \
+        EXISTS (SELECT 1 FROM meetings m WHERE m.tenant = ?1 AND m.id = ?2 AND m.internal_id = ?3)";
     const INSERT: &str = "INSERT INTO kept_creates (tenant, id, internal_id, sealed, size) \
         SELECT m.tenant, m.id, m.internal_id, ?4, ?5 FROM meetings m \
         WHERE m.tenant = ?1 AND m.id = ?2 AND m.internal_id = ?3";
-    const LARGE: &str = "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM kept_creates \
-        WHERE size > ?1 AND NOT (tenant = ?2 AND id = ?3)";
-    const IS_RECORDED: &str = "SELECT 1 FROM meetings m \
-        WHERE m.tenant = ?1 AND m.id = ?2 AND m.internal_id = ?3";
     let (tenant, size) = (tenant_or_empty(key), to_i64(kept.sealed.len()));
-    let values = values![tenant, &key.id, &kept.internal_id];
-    if connection.query_first(IS_RECORDED, values, |_| Ok(()))?.is_none() {
-        return Ok(false);
-    }
-    let large_size = to_i64(LARGE_CREATE_BYTES);
-    if size > large_size {
-        let values = values![large_size, tenant, &key.id];
-        let large = connection.query_first(LARGE, values, |row| row.get::<i64>(0))?;
-        if large.unwrap_or(0) + size > to_i64(MAX_LARGE_CREATES_BYTES) {
+    if kept.sealed.len() > LARGE_CREATE_BYTES {
+        let others = large_bytes_of_others(connection, key)?;
+        if others + size > to_i64(MAX_LARGE_CREATES_BYTES) {
             return Ok(false);
         }
     }
-    forget(connection, key)?;
+    connection.execute(FORGET_EARLIER, values![tenant, &key.id, &kept.internal_id])?;
     let values = values![tenant, &key.id, &kept.internal_id, &kept.sealed, size];
     Ok(connection.execute(INSERT, values)? == 1)
+}
+
+/// Returns how many bytes the large kept creates of other meetings have together.
+fn large_bytes_of_others(
+    connection: &mut dyn SqlConnection,
+    key: &MeetingKey,
+) -> Result<i64, StoreError> {
+    // The number is that of the index, which has only large ones.
+    const { assert!(LARGE_CREATE_BYTES == 16_384) };
+    const LARGE: &str = "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM kept_creates \
+        WHERE size > 16384 AND NOT (tenant = ?1 AND id = ?2)";
+    let values = values![tenant_or_empty(key), &key.id];
+    Ok(connection.query_first(LARGE, values, |row| row.get::<i64>(0))?.unwrap_or(0))
 }
 
 fn to_i64(size: usize) -> i64 {

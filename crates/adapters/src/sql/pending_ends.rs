@@ -71,6 +71,19 @@ pub(super) fn put_all(
     Ok(())
 }
 
+/// Turns the pending ends of copies of a meeting that somebody ended into ends on request.
+pub(super) fn request_copies(
+    connection: &mut dyn SqlConnection,
+    requested: &PendingEnd,
+) -> Result<(), StoreError> {
+    const OF_MEETING: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at, \
+        internal_id FROM pending_ends WHERE tenant = ?1 AND id = ?2 ORDER BY 1";
+    let values = values![tenant_or_empty(&requested.key), &requested.key.id];
+    let known = connection.query(OF_MEETING, values, read_pending_end)?;
+    let changed = known.iter().filter_map(|end| end.after_request(requested.since));
+    put_all(connection, &changed.collect::<Vec<_>>())
+}
+
 pub(super) fn forget(
     connection: &mut dyn SqlConnection,
     server: &ServerId,

@@ -11,7 +11,7 @@ use domain::poll::{
 use domain::{Meeting, MeetingKey, ServerId};
 
 use super::connection::{SqlConnection, values};
-use super::{meetings, pending_ends, servers};
+use super::{kept_creates, meetings, pending_ends, servers};
 
 /// Makes this cycle the last poll cycle of a server; returns false if a later cycle has recorded a
 /// poll.
@@ -105,9 +105,16 @@ fn write_outcome(
         }
     }
     for meeting in &outcome.adopted {
+        let kept = match meeting.origin.proven_id() {
+            Some(internal_id) => kept_creates::take(connection, &meeting.key, internal_id)?,
+            None => None,
+        };
         meetings::delete(connection, &meeting.key)?;
         let adopted = meetings::with_free_bridge(connection, meeting.clone())?;
         meetings::insert(connection, &adopted)?;
+        if let Some(kept) = kept {
+            kept_creates::keep(connection, &meeting.key, &kept)?;
+        }
     }
     for key in &outcome.settled_ends {
         pending_ends::forget(connection, id, key)?;

@@ -146,6 +146,9 @@ impl<D: Database> PoolStore for SqlStore<D> {
                 return Ok(false);
             }
             pending_ends::put_all(connection, &pending_ends)?;
+            for requested in pending_ends.iter().filter(|end| end.is_requested()) {
+                pending_ends::request_copies(connection, requested)?;
+            }
             meetings::forget(connection, &key, &server)
         })
         .await

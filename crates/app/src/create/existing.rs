@@ -26,6 +26,8 @@ pub(super) enum ExistingOutcome {
     Answered(Result<Bytes, ApiError>),
     /// The meeting is to be placed anew.
     NeedsPlace,
+    /// The meeting is no longer recorded on the server, which got a create all the same, and is to be found again.
+    Moved(PendingEnd),
 }
 
 /// Sends the create to the meeting's server.
@@ -69,7 +71,26 @@ async fn repeat_create(request: &CreateRequest<'_>, target: &MeetingOnServer) ->
         }
         RetryOutcome::Failed(error) => forward_reply(Err(error), NO_RESPONSE_MESSAGE),
         RetryOutcome::Offline => return ExistingOutcome::NeedsPlace,
+        RetryOutcome::Moved => {
+            return ExistingOutcome::Moved(end_of_repeated(request, target, asked_at));
+        }
     })
+}
+
+/// The end of what the server may make of a create that it has not answered, after the meeting has ended or moved.
+fn end_of_repeated(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+    create_sent_at: Timestamp,
+) -> PendingEnd {
+    PendingEnd {
+        server: target.server.id.clone(),
+        key: request.key.clone(),
+        internal_id: None,
+        moderator_pw: target.meeting.moderator_pw.clone(),
+        since: request.app.clock.now(),
+        create_sent_at,
+    }
 }
 
 /// Confirms the meeting if its server started it anew, now or when an earlier call got no answer: a poll that asked before

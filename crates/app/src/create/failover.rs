@@ -315,6 +315,8 @@ impl Failover<'_> {
         let Attempt { target, .. } = self.attempts.set_state(number, AttemptState::Settled);
         let MeetingOnServer { mut meeting, server } = target.clone();
         meeting.origin = origin_of_reply(app, &reply, self.attempts.unanswered_since(number));
+        // A meeting that a poll had found was read without our claim, which may have gone on to another server since.
+        meeting.claim.get_or_insert_with(|| self.place_request.claim.clone());
         if success && self.request.revived.is_some() && !is_recorded(self.request).await {
             self.attempts.set_state(number, AttemptState::MayExist);
             let ends = self.attempts.pending_ends(self.request, &self.previous_servers, None);

@@ -81,9 +81,9 @@ pub async fn create(
         end_callbacks::take_over_end_callbacks(app, caller, &key, has_body, &mut query).await;
     let outcome = create_meeting(app, caller, key.clone(), &query, body).await;
     log.server = outcome.server;
-    if let (Ok(reply), Some(server)) = (&outcome.result, &log.server) {
-        end_callbacks::confirm_end_callbacks(app, &kept, server, reply).await;
-    }
+    let answer = outcome.result.as_ref().ok().zip(log.server.as_ref());
+    let answer = answer.map(|(reply, server)| (server, &reply[..]));
+    end_callbacks::close_create(app, &kept, answer).await;
     if let (true, true, Some(server)) = (reports, outcome.result.is_ok(), &log.server) {
         callbacks::set_meeting_server(app, &key, server).await;
     }
@@ -122,6 +122,11 @@ async fn create_meeting(
                         return CreateOutcome { server: Some(meeting.server.id), result };
                     }
                     ExistingOutcome::NeedsPlace => continue,
+                    ExistingOutcome::Moved(unwanted) => {
+                        previous_servers.pop();
+                        place_request.pending_ends.push(unwanted);
+                        continue;
+                    }
                 }
             }
             Ok(PlaceOutcome::Refused(refusal)) => ApiError::NoServer(refusal),

@@ -27,6 +27,8 @@ pub(super) enum RetryOutcome {
     Failed(BackendError),
     /// The server turned out to be offline.
     Offline,
+    /// The meeting is no longer recorded on that server.
+    Moved,
 }
 
 /// What happens while a reply is awaited.
@@ -52,6 +54,9 @@ pub(super) async fn ask_until_answered(
     loop {
         let asked_at = app.clock.now();
         let may_ask = asks < MAX_ASKS && Instant::now() < request.deadline;
+        if may_ask && asks > 0 && !is_recorded_there(request, target).await {
+            return RetryOutcome::Moved;
+        }
         if may_ask && let Some(reply) = ask() {
             replies.push(reply);
             asks += 1;
@@ -91,6 +96,15 @@ pub(super) async fn ask_until_answered(
     }
 }
 
+/// Whether the meeting is still recorded on the server. While an answer was awaited, another create may have gone on to another
+/// server, or the meeting may have ended: asked once more, this server would make a second one.
+async fn is_recorded_there(request: &CreateRequest<'_>, target: &MeetingOnServer) -> bool {
+    match request.app.pool.find_meeting(&request.key).await {
+        Ok(found) => found.is_some_and(|found| found.server.id == target.server.id),
+        Err(_) => true,
+    }
+}
+
 async fn next_event(
     request: &CreateRequest<'_>,
     target: &MeetingOnServer,
@@ -105,5 +119,50 @@ async fn next_event(
         reply = replies.next() => reply.map_or(RetryEvent::Over, RetryEvent::Replied),
         () = sleep_until(request.deadline) => RetryEvent::Over,
         error = death => RetryEvent::Dead(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use bbb::Query;
+    use bbb::response::build_success;
+    use domain::ServerId;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::context::App;
+    use crate::create::send::{SendMode, send_create};
+    use crate::tenancy::Caller;
+    use crate::test_app::{test_app, test_meeting, test_server};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_not_asked_again_for_a_meeting_that_has_moved() {
+        let application: Arc<OnceLock<App>> = Arc::default();
+        let known = application.clone();
+        let (app, servers) = test_app(&["a", "b"], move |(_, call, _)| match call {
+            "create" => Some(("<html>".to_owned(), 10)),
+            _ => {
+                // Another create has gone on to `b` meanwhile.
+                let app = known.get().unwrap();
+                let (key, id) = (test_meeting(None, "m", "a").key, ServerId("a".to_owned()));
+                app.pool.forget_meeting(&key, &id, None, None).now_or_never().unwrap().unwrap();
+                app.pool.restore_meeting(&test_meeting(None, "m", "b")).now_or_never();
+                Some((build_success(&[]), 10))
+            }
+        })
+        .await;
+        let meeting = test_meeting(None, "m", "a");
+        assert!(app.pool.restore_meeting(&meeting).await.unwrap());
+        assert!(application.set(app.clone()).is_ok());
+        let (caller, query) = (Caller::default(), Query::default());
+        let request = CreateRequest::new(&app, &caller, meeting.key.clone(), &query, None).await;
+        let target = MeetingOnServer { meeting, server: test_server("a") };
+        let ask = || send_create(&request, &target, SendMode::Repeated);
+        let outcome = ask_until_answered(&request, &target, ask).await;
+        assert!(matches!(outcome, RetryOutcome::Moved));
+        let calls = servers.calls();
+        assert_eq!(calls.iter().filter(|call| *call == "a create").count(), 1, "{calls:?}");
     }
 }

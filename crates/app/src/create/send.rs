@@ -1,13 +1,14 @@
 //! Sends a create to one server: the query as that server gets it, and what its failures mean.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bbb::Query;
 use domain::Server;
 use domain::parameters::{CreateDecisions, create_edits};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::{apply_edits, encrypt_lrs_access};
 use crate::backend::{BackendError, BbbReply};
@@ -50,14 +51,24 @@ pub(super) fn send_create(
     let (access, deadline) = (request.lrs_access.clone(), request.deadline);
     let reply = async move {
         let query = add_lrs_access(&app, &server, query, access).await;
+        let sent_at = Instant::now();
         let call = app.call_server(&server, "create", &query, body);
         // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
         match timeout_at(deadline, call).await {
             Ok(reply) => reply,
-            Err(_) => Err(CallError::Timeout(app.policy.max_attempt_ms()).into()),
+            Err(_) => Err(timeout_error(app.policy.max_attempt_ms(), sent_at.elapsed())),
         }
     };
     Some(reply.boxed())
+}
+
+/// Returns why a create was not answered in the time that it had left. A server that had less than its full time has not failed.
+fn timeout_error(full_ms: u64, waited: Duration) -> BackendError {
+    if waited < Duration::from_millis(full_ms) {
+        BackendError::CutShort
+    } else {
+        CallError::Timeout(full_ms).into()
+    }
 }
 
 async fn add_lrs_access(
@@ -114,11 +125,12 @@ pub(super) fn is_server_failure(error: &BackendError) -> bool {
         error,
         BackendError::Refused(_)
             | BackendError::NotThere
+            | BackendError::CutShort
             | BackendError::Call(CallError::UploadTooLarge | CallError::UploadInterrupted(_))
     )
 }
 
 /// Whether the server did not answer in time. It may be slow.
 pub(super) fn is_timeout(error: &BackendError) -> bool {
-    matches!(error, BackendError::Call(CallError::Timeout(_)))
+    matches!(error, BackendError::Call(CallError::Timeout(_)) | BackendError::CutShort)
 }

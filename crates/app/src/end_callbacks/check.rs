@@ -170,6 +170,10 @@ async fn find_out_unrecorded(
     let suspected_ms = now.ms_since(suspected_at);
     let unclear =
         EndFinding::Unclear { suspected_at: Some(suspected_at), check_in_ms: QUIET_MS / 2 };
+    if callback.server.is_none() {
+        // The end was certain, and its message was withdrawn for a create that has failed.
+        return Ok(EndFinding::Over);
+    }
     let servers = app.pool.list_servers().await?;
     let Some(server) = servers.iter().find(|server| callback.server.as_ref() == Some(&server.id))
     else {

@@ -17,7 +17,7 @@ use crate::context::App;
 
 pub use check::settle_due_ends;
 pub use report::{EndReportError, REPORT_PATH, accept_end_report};
-pub(crate) use takeover::{confirm_end_callbacks, take_over_end_callbacks};
+pub(crate) use takeover::{close_create, take_over_end_callbacks};
 
 /// Has the end callbacks of meetings checked whose records were removed. An error is only logged: a
 /// later check finds out as well.

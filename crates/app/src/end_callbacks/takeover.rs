@@ -65,22 +65,19 @@ pub(crate) async fn take_over_end_callbacks(
     callbacks.into_iter().map(|callback| callback.id).collect()
 }
 
-/// Records that a create has succeeded whose addresses were kept. An error is only logged, since a
-/// later check sees that the meeting is recorded.
-pub(crate) async fn confirm_end_callbacks(
-    app: &App,
-    ids: &[String],
-    server: &ServerId,
-    reply: &[u8],
-) {
+/// Records that a create was answered whose addresses were kept: by a server with this reply, or with an error. A failure of
+/// the store is only logged, since a later check sees whether the meeting is recorded.
+pub(crate) async fn close_create(app: &App, ids: &[String], answer: Option<(&ServerId, &[u8])>) {
     let Some(records) = app.recording_store.as_ref().filter(|_| !ids.is_empty()) else { return };
-    let internal_id = Response::read(reply).ok().and_then(|response| response.internal_id);
-    let place = MeetingPlace { server: server.clone(), internal_id };
+    let place = answer.map(|(server, reply)| MeetingPlace {
+        server: server.clone(),
+        internal_id: Response::read(reply).ok().and_then(|response| response.internal_id),
+    });
     let now = app.clock.now();
-    let confirmed = records.confirm_end_callbacks(ids, &place, now, now.plus_ms(QUIET_MS));
-    let confirmed = timeout(STORE_TIMEOUT, confirmed).await;
-    if let Err(error) = confirmed.unwrap_or_else(|_| Err(no_response())) {
-        tracing::warn!(%server, %error, "end callback not confirmed");
+    let closed = records.close_create(ids, place.as_ref(), now, now.plus_ms(QUIET_MS));
+    if let Err(error) = timeout(STORE_TIMEOUT, closed).await.unwrap_or_else(|_| Err(no_response()))
+    {
+        tracing::warn!(%error, "end callback not confirmed");
     }
 }
 
@@ -105,6 +102,7 @@ fn new_end_callback(
         url: address.url.clone(),
         created_at: now,
         create_until,
+        open_creates: 1,
         is_confirmed: false,
         server: None,
         internal_id: None,

@@ -12,35 +12,47 @@ impl EndCallbacks for MemoryRecordings {
     async fn register_end_callbacks(&self, callbacks: &[EndCallback]) -> Result<(), StoreError> {
         let mut state = self.lock();
         for callback in callbacks {
-            state.messages.remove(&callback.message_id());
+            let withdrawn = state.messages.remove(&callback.message_id());
             match state.end_callbacks.get_mut(&callback.id) {
                 Some(known) => {
+                    let is_over = callback.created_at > known.create_until;
+                    known.open_creates = if is_over { 1 } else { known.open_creates + 1 };
                     known.created_at = callback.created_at.max(known.created_at.plus_ms(1));
                     known.create_until = callback.create_until;
                     known.check_at = callback.check_at;
                 }
                 None => {
-                    state.end_callbacks.insert(callback.id.clone(), callback.clone());
+                    let mut new = callback.clone();
+                    if withdrawn.is_some() {
+                        (new.is_confirmed, new.suspected_at) = (true, Some(new.created_at));
+                    }
+                    state.end_callbacks.insert(new.id.clone(), new);
                 }
             }
         }
         Ok(())
     }
 
-    async fn confirm_end_callbacks(
+    async fn close_create(
         &self,
         ids: &[String],
-        place: &MeetingPlace,
+        place: Option<&MeetingPlace>,
         now: Timestamp,
         check_at: Timestamp,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let callbacks = state.end_callbacks.values_mut();
         for callback in callbacks.filter(|callback| ids.contains(&callback.id)) {
-            callback.is_confirmed = true;
+            if let Some(place) = place {
+                callback.is_confirmed = true;
+                callback.server = Some(place.server.clone());
+                callback.internal_id = place.internal_id.clone();
+            }
+            callback.open_creates = callback.open_creates.saturating_sub(1);
+            if callback.open_creates > 0 {
+                continue;
+            }
             callback.create_until = Timestamp::default();
-            callback.server = Some(place.server.clone());
-            callback.internal_id = place.internal_id.clone();
             callback.check_at = if callback.suspected_at.is_some() { now } else { check_at };
         }
         Ok(())

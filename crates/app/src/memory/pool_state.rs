@@ -127,6 +127,16 @@ impl PoolState {
         }
     }
 
+    /// Turns the pending ends of copies of a meeting that somebody ended into ends on request.
+    pub(super) fn request_ends_of_copies(&mut self, requested: &PendingEnd) {
+        let copies = self.pending_ends.values_mut().filter(|end| end.key == requested.key);
+        for end in copies {
+            if let Some(changed) = end.after_request(requested.since) {
+                *end = changed;
+            }
+        }
+    }
+
     /// Reads the records that a poll of a server is compared with: the meetings on it, the meetings
     /// that it reports and that are recorded on other servers, and its pending ends.
     pub(super) fn read_poll_context(

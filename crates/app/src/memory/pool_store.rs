@@ -12,7 +12,7 @@ use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use super::pool_state::PoolState;
 use crate::ports::{
-    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
+    KeptCreate, MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
     ServerChange, StoreError,
 };
 
@@ -122,7 +122,12 @@ impl PoolStore for MemoryPoolStore {
         let forgotten = state.apply_updates(&outcome, observation.finished_at);
         for meeting in &outcome.adopted {
             let adopted = state.with_free_voice_bridge(meeting);
+            let kept = state.kept_creates.remove(&meeting.key);
             state.remove_meeting(&meeting.key);
+            if let Some((kept, internal_id)) = kept.zip(meeting.origin.proven_id()) {
+                let kept = KeptCreate { internal_id: internal_id.to_owned(), ..kept };
+                state.kept_creates.insert(meeting.key.clone(), kept);
+            }
             state.meetings.insert(meeting.key.clone(), adopted);
         }
         for key in &outcome.settled_ends {
@@ -254,6 +259,9 @@ impl PoolStore for MemoryPoolStore {
             return Ok(false);
         }
         state.add_pending_ends(pending_end.map_or(&[], std::slice::from_ref));
+        if let Some(requested) = pending_end.filter(|end| end.is_requested()) {
+            state.request_ends_of_copies(requested);
+        }
         if is_recorded {
             state.remove_meeting(key);
         }

@@ -38,16 +38,20 @@ async fn end_meeting(app: &App, server: &Server, meeting: &Meeting) {
     }
 }
 
-/// Whether the server tells that another meeting runs under that id than the one that is recorded.
+/// Whether the server tells that another meeting runs under that id than the one that is recorded: one with another identity,
+/// or one that was there before the create that was recorded and has got no answer yet.
 async fn was_replaced(app: &App, server: &Server, meeting: &Meeting) -> bool {
-    if meeting.origin.identity.is_none() {
+    if meeting.origin.identity.is_none() && meeting.claim.is_none() {
         return false;
     }
     let query = meeting_query(&meeting.key.id);
     let info = app.call_server_briefly(server, "getMeetingInfo", &query).await;
-    info.is_ok_and(|info| {
-        info.response.success && meeting.origin.is_other_meeting(info.identity().as_ref())
-    })
+    let found = info.ok().filter(|info| info.response.success).and_then(|info| info.identity());
+    let Some(found) = found else { return false };
+    let window = meeting.create_window(app.clock.now());
+    let was_there_before = meeting.origin.identity.is_none()
+        && window.is_some_and(|window| !window.contains(found.created_at));
+    was_there_before || meeting.origin.is_other_meeting(Some(&found))
 }
 
 /// Ends the meetings that a poll found unwanted, unless that has changed meanwhile.
@@ -131,12 +135,14 @@ mod tests {
     use std::sync::{Arc, OnceLock};
 
     use bbb::response::{build_failure, build_success};
-    use domain::ServerId;
     use domain::poll::PollOutcome;
+    use domain::{Claim, ServerId};
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::test_app::{ScriptedAnswer, meeting_info, test_app, test_meeting, test_server};
+    use crate::test_app::{
+        START, ScriptedAnswer, meeting_info, test_app, test_meeting, test_server,
+    };
 
     /// A poll of `a` has found a copy of a meeting that is recorded on `b`.
     fn report_of_copy() -> PollReport {
@@ -179,6 +185,23 @@ mod tests {
             (None, meeting_info("on-b", 3), "its server is silent"),
         ] {
             assert!(!is_copy_ended(on_a, on_b).await, "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_meeting_that_was_there_before_an_unanswered_create_is_left_running() {
+        let began_at = |ms: i64| START.plus_ms(ms).0.to_string();
+        for (created_at, ends) in [(began_at(-60_000), 0), (began_at(1_000), 1)] {
+            let (app, servers) = test_app(&["a"], move |_| {
+                let fields = [("internalMeetingID", "i"), ("createTime", &created_at[..])];
+                Some((build_success(&fields), 10))
+            })
+            .await;
+            let claim = Claim { token: "t".to_owned(), until: START.plus_ms(30_000) };
+            let meeting = Meeting { claim: Some(claim), ..test_meeting(None, "m", "a") };
+            end_meetings(&app, &test_server("a"), &[meeting]).await;
+            let ended = servers.calls().iter().filter(|call| *call == "a end").count();
+            assert_eq!(ended, ends);
         }
     }
 

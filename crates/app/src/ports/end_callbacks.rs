@@ -50,8 +50,10 @@ pub struct EndCallback {
     /// When a create last named the address. Later creates have later times, even if their clocks
     /// say something else.
     pub created_at: Timestamp,
-    /// Until when that create may be under way; in the past if it was answered.
+    /// Until when creates that name the address may be under way; in the past if all were answered.
     pub create_until: Timestamp,
+    /// How many of these creates have not been answered, as long as they may be under way.
+    pub open_creates: u32,
     /// Whether such a create has succeeded.
     pub is_confirmed: bool,
     /// The server that had the meeting last.
@@ -87,18 +89,21 @@ pub struct MeetingPlace {
 #[async_trait]
 pub trait EndCallbacks: Send + Sync {
     /// Adds the end callbacks of a create that is about to be sent, and withdraws their messages that
-    /// are not delivered yet: the meeting begins again. If there is one of the same id, it keeps what
-    /// is known of the meeting; its `created_at` becomes that of the new one or, if that is not
-    /// later, one more than before, and `create_until` and `check_at` are those of the new one.
+    /// are not delivered yet: the meeting begins again. If the create fails, the end of the earlier one
+    /// is still to be told, so the end callback that replaces such a message is confirmed, and the end
+    /// suspected. If there is one of the same id, it keeps what is known of the meeting; its `created_at`
+    /// becomes that of the new one or, if that is not later, one more than before, `create_until` and
+    /// `check_at` are those of the new one, and there is one more open create. Open creates that are not
+    /// under way any longer do not count.
     async fn register_end_callbacks(&self, callbacks: &[EndCallback]) -> Result<(), StoreError>;
 
-    /// Records that a create has succeeded: it is not under way any longer, and the meeting is in
-    /// this place. It is checked at `check_at`, or now if its end is suspected. Unknown ids change
-    /// nothing.
-    async fn confirm_end_callbacks(
+    /// Records that a create has been answered; with a place, that it has succeeded and the meeting is
+    /// there. If it was the last open one, none is under way any longer, and the end callback is checked
+    /// at `check_at`, or now if its end is suspected. Unknown ids change nothing.
+    async fn close_create(
         &self,
         ids: &[String],
-        place: &MeetingPlace,
+        place: Option<&MeetingPlace>,
         now: Timestamp,
         check_at: Timestamp,
     ) -> Result<(), StoreError>;

@@ -13,7 +13,7 @@ pub const MAX_LARGE_CREATES_BYTES: usize = 64 << 20;
 /// The create of a recorded meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCreate {
-    /// `internalMeetingID` of the meeting that it made.
+    /// `internalMeetingID` of the meeting that it made, or of the copy of it that is recorded now.
     pub internal_id: String,
     /// Its parameters and its body, sealed by [`super::Sealer`].
     pub sealed: String,
@@ -22,7 +22,8 @@ pub struct KeptCreate {
 /// Stores the creates of recorded meetings.
 ///
 /// A kept create is deleted with the record of its meeting, in the same operation: also when the
-/// meeting is placed anew or moves to another server. Every method is atomic.
+/// meeting is placed anew. If a poll moves the record to another copy that this deployment made, the
+/// kept create belongs to that copy from then on. Every method is atomic.
 #[async_trait]
 pub trait KeptCreates: Send + Sync {
     /// Keeps the create of a meeting, in place of one that was kept before; returns whether it did.

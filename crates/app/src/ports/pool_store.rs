@@ -330,6 +330,9 @@ pub trait PoolStore: Send + Sync {
     /// Deletes a meeting if it is recorded on this server, and records the pending end, if any;
     /// returns whether the meeting was deleted.
     ///
+    /// If that end is requested, the copies that other pending ends of the meeting name are to end too
+    /// ([`PendingEnd::after_request`]).
+    ///
     /// With `seen_at`, nothing changes if the server has confirmed the meeting since then, because
     /// a new meeting may have the same key by now. If the meeting is not recorded on this server,
     /// the pending end is recorded all the same.

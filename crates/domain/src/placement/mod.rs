@@ -15,6 +15,7 @@ use crate::forecast::ExpectedUsersSource;
 use crate::health::HealthState;
 use crate::server::{AdminState, Server, ServerId};
 use crate::time::Timestamp;
+use crate::twins::list_twins;
 
 pub use order::meeting_seed;
 pub use tags::TagRequest;
@@ -269,7 +270,9 @@ pub fn evaluate_candidates<'a>(
     };
     let is_acceptable = |server: &Server| !criteria.tags.required && is_untagged(server);
     let is_trusted = |server: &Server| server.health.state(criteria.now) == HealthState::Online;
-    let is_able = |server: &Server| find_exclusion(server, criteria).is_none();
+    let same_id = list_same_id_servers(servers, criteria);
+    let exclusion = |server: &Server| find_exclusion(server, criteria, &same_id);
+    let is_able = |server: &Server| exclusion(server).is_none();
     let has_room = |server: &Server| is_able(server) && excess_users(server, criteria) == 0.0;
     // The first group with a server that has room for the meeting is used; if there is none, the
     // first one with a server that has room as long as fewer users come than are expected.
@@ -290,7 +293,7 @@ pub fn evaluate_candidates<'a>(
     let is_usable = |server: &Server| if any_has_room { has_room(server) } else { is_able(server) };
     let usable = servers.iter().filter(|server| is_in_group(server) && is_usable(server));
     let tier = find_highest_tier(usable, criteria);
-    let outcome = |server: &Server| match find_exclusion(server, criteria) {
+    let outcome = |server: &Server| match exclusion(server) {
         Some(reason) => Err(reason),
         None if !is_requested(server) && !is_acceptable(server) => Err(ExclusionReason::OtherTag),
         None if !is_usable(server) => Err(ExclusionReason::ExpectedUsersFull),
@@ -316,8 +319,24 @@ fn excess_users(server: &Server, criteria: &PlacementCriteria) -> f64 {
     server.limits.max_users.map_or(0.0, |max| (users - f64::from(max)).max(0.0))
 }
 
+/// Returns the servers that have a meeting of this id, under all names under which they are listed.
+fn list_same_id_servers<'a>(
+    servers: &'a [Server],
+    criteria: &'a PlacementCriteria,
+) -> Vec<&'a ServerId> {
+    let mut same_id: Vec<&ServerId> = criteria.same_id_servers.iter().collect();
+    for server in servers.iter().filter(|server| criteria.same_id_servers.contains(&server.id)) {
+        same_id.extend(list_twins(server, servers));
+    }
+    same_id
+}
+
 /// Returns why a server cannot take the meeting, regardless of tags and of other servers.
-fn find_exclusion(server: &Server, criteria: &PlacementCriteria) -> Option<ExclusionReason> {
+fn find_exclusion(
+    server: &Server,
+    criteria: &PlacementCriteria,
+    same_id: &[&ServerId],
+) -> Option<ExclusionReason> {
     let limits = server.limits;
     let meetings = server.stats.meetings.saturating_add(server.placed_since_poll);
     match server.state {
@@ -328,9 +347,7 @@ fn find_exclusion(server: &Server, criteria: &PlacementCriteria) -> Option<Exclu
         AdminState::Enabled if criteria.tried_servers.contains(&server.id) => {
             Some(ExclusionReason::Tried)
         }
-        AdminState::Enabled if criteria.same_id_servers.contains(&server.id) => {
-            Some(ExclusionReason::SameId)
-        }
+        AdminState::Enabled if same_id.contains(&&server.id) => Some(ExclusionReason::SameId),
         AdminState::Enabled if limits.max_meetings.is_some_and(|max| meetings >= max) => {
             Some(ExclusionReason::MeetingsFull)
         }

@@ -149,6 +149,21 @@ fn servers_that_failed_lately_are_used_last() {
 }
 
 #[test]
+fn a_server_with_another_tenants_meeting_of_that_id_is_left_out_under_all_its_names() {
+    let mut second_name = server("second-name", 0.0, 1.0, None);
+    second_name.twin_of = Some(ServerId("first".to_owned()));
+    let mut pool = [server("first", 0.0, 1.0, None), second_name, server("other", 9.0, 1.0, None)];
+    for server in &mut pool {
+        server.url = format!("http://{}/", server.id);
+    }
+    for id in ["first", "second-name"] {
+        let criteria =
+            PlacementCriteria { same_id_servers: vec![ServerId(id.to_owned())], ..criteria("") };
+        assert_eq!(choose_server(&pool, &criteria).unwrap().server.id.0, "other");
+    }
+}
+
+#[test]
 fn full_servers_get_no_meetings() {
     let mut small = server("small", 20.0, 2.0, None);
     small.limits.max_users = Some(25);

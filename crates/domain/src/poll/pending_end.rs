@@ -70,6 +70,16 @@ impl PendingEnd {
         }
     }
 
+    /// Returns this pending end after somebody has ended the meeting, on whichever server: then a copy
+    /// that this deployment made is to end like the recorded one, whatever runs there besides. `None` if
+    /// that changes nothing: what an unanswered create has left is not known well enough. The Redis
+    /// script `forget_meeting.lua` follows the same rule.
+    #[must_use]
+    pub fn after_request(&self, since: Timestamp) -> Option<Self> {
+        let is_changed = self.internal_id.is_some() && !self.is_requested();
+        is_changed.then(|| Self { since, create_sent_at: Timestamp::default(), ..self.clone() })
+    }
+
     /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
     #[must_use]
     pub fn is_requested(&self) -> bool {
@@ -134,6 +144,16 @@ mod tests {
         assert_eq!(sent.added_to(None), sent);
         let other = pending_end(Some("j"), 8, 9);
         assert_eq!(other.added_to(Some(&named)), other);
+    }
+
+    #[test]
+    fn a_request_means_the_copies_that_are_known() {
+        let named = pending_end(Some("i"), 5, 9);
+        let requested = named.after_request(Timestamp(20)).unwrap();
+        assert_eq!(requested, pending_end(Some("i"), 0, 20));
+        assert!(requested.is_requested());
+        assert_eq!(requested.after_request(Timestamp(30)), None);
+        assert_eq!(pending_end(None, 5, 9).after_request(Timestamp(20)), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
         an_end_callback_stays_as_it_is,
         a_repeated_create_keeps_what_is_known,
         a_create_withdraws_what_is_not_delivered,
+        creates_under_way_are_awaited,
         a_confirmed_end_callback_has_a_place,
         ends_are_suspected_by_meeting,
         due_end_callbacks_are_taken_in_order,
@@ -48,6 +49,7 @@ fn new_callback(id: &str, meeting: &str) -> EndCallback {
         url: "https://app/end?x=1&y=ü".to_owned(),
         created_at: at(0),
         create_until: at(30),
+        open_creates: 1,
         is_confirmed: false,
         server: None,
         internal_id: None,
@@ -100,8 +102,8 @@ impl TestCallbacks {
 
     async fn confirm(&self, ids: &[&str], place: &MeetingPlace, ms: i64, check_ms: i64) {
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let confirmed = self.0.confirm_end_callbacks(&ids, place, at(ms), at(check_ms)).await;
-        confirmed.expect("confirm_end_callbacks");
+        let closed = self.0.close_create(&ids, Some(place), at(ms), at(check_ms)).await;
+        closed.expect("close_create");
     }
 
     async fn suspect(&self, meetings: &[&str], marks: Option<bool>, ms: i64) {
@@ -149,8 +151,13 @@ async fn a_repeated_create_keeps_what_is_known(factory: RecordingStoreFactory<'_
     let known = store.only("m").await;
     let later = EndCallback { created_at: at(7), create_until: at(40), ..new_callback("a", "m") };
     store.register(&later).await;
-    let expected =
-        EndCallback { created_at: at(7), create_until: at(40), check_at: at(31), ..known };
+    let expected = EndCallback {
+        created_at: at(7),
+        create_until: at(40),
+        open_creates: 1,
+        check_at: at(31),
+        ..known
+    };
     assert_eq!(store.only("m").await, expected);
     // The clock of another replica is late.
     store.register(&new_callback("a", "m")).await;
@@ -165,6 +172,33 @@ async fn a_create_withdraws_what_is_not_delivered(factory: RecordingStoreFactory
     assert_eq!(store.message_ids().await, ["ended:a", "ended:b"]);
     store.register(&new_callback("a", "m")).await;
     assert_eq!(store.message_ids().await, ["ended:b"]);
+    // If the create fails, the end of the earlier meeting is told after all.
+    let withdrawn = store.only("m").await;
+    let expected =
+        EndCallback { is_confirmed: true, suspected_at: Some(at(0)), ..new_callback("a", "m") };
+    assert_eq!(withdrawn, expected);
+}
+
+async fn creates_under_way_are_awaited(factory: RecordingStoreFactory<'_>) {
+    let store = TestCallbacks::with(factory, &[new_callback("a", "m")]).await;
+    let second = EndCallback { created_at: at(7), create_until: at(40), ..new_callback("a", "m") };
+    store.register(&second).await;
+    assert_eq!(store.only("m").await.open_creates, 2);
+    store.confirm(&["a"], &place("s"), 8, 90).await;
+    let one_is_open = store.only("m").await;
+    assert_eq!((one_is_open.open_creates, one_is_open.create_until), (1, at(40)));
+    assert_eq!((one_is_open.check_at, one_is_open.is_confirmed), (at(31), true));
+    // The other one has failed.
+    let closed = store.0.close_create(&["a".to_owned()], None, at(9), at(90)).await;
+    closed.expect("close_create");
+    let settled = store.only("m").await;
+    assert_eq!((settled.open_creates, settled.create_until.0, settled.check_at), (0, 0, at(90)));
+    assert_eq!((settled.is_confirmed, settled.server), (true, Some(server_id("s"))));
+    // One that was never answered is not under way for ever.
+    store.register(&EndCallback { created_at: at(50), create_until: at(80), ..second }).await;
+    let third = EndCallback { created_at: at(81), create_until: at(111), ..new_callback("a", "m") };
+    store.register(&third).await;
+    assert_eq!(store.only("m").await.open_creates, 1);
 }
 
 async fn a_confirmed_end_callback_has_a_place(factory: RecordingStoreFactory<'_>) {
@@ -175,6 +209,7 @@ async fn a_confirmed_end_callback_has_a_place(factory: RecordingStoreFactory<'_>
     let confirmed = EndCallback {
         is_confirmed: true,
         create_until: Timestamp::default(),
+        open_creates: 0,
         server: Some(server_id("s")),
         internal_id: Some("internal-s".to_owned()),
         check_at: at(90),

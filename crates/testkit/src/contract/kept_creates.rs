@@ -2,11 +2,12 @@
 
 use app::ports::kept_creates::{LARGE_CREATE_BYTES, MAX_LARGE_CREATES_BYTES};
 use app::ports::{KeptCreate, PlaceOutcome, ReplacedRecord, StateStore};
+use domain::poll::PendingEnd;
 use domain::{Meeting, MeetingIdentity, MeetingKey, MeetingOrigin};
 
 use super::fixtures::{
-    NOW, failed_poll, key, open_server, own_meeting, place_request, server_id, successful_poll,
-    with_token,
+    NOW, failed_poll, key, open_server, own_meeting, pending_end, place_request, server_id,
+    successful_poll, with_token,
 };
 use super::pool_store::TestPoolStore;
 use super::state_store::{TestStateStore, hostile_texts};
@@ -18,6 +19,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
         a_create_is_found_for_its_own_meeting_only,
         a_create_goes_with_the_record,
         a_create_stays_while_its_server_is_offline,
+        a_create_follows_the_record_to_a_copy_of_ours,
         large_creates_are_limited_together,
         hostile_creates_stay_as_they_are,
         a_revival_replaces_only_its_own_record,
@@ -137,6 +139,31 @@ async fn a_create_stays_while_its_server_is_offline(factory: StateFactory<'_>) {
     pool.record_poll("a", &successful_poll(NOW.plus_ms(60_000), vec![reported])).await;
     assert!(pool.find_meeting(&key("m")).await.is_some_and(|found| !found.meeting.detached));
     assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "y")));
+}
+
+async fn a_create_follows_the_record_to_a_copy_of_ours(factory: StateFactory<'_>) {
+    let large = "x".repeat(LARGE_CREATE_BYTES + 1);
+    for (pending_id, sealed) in [(Some("copy"), "x"), (Some("copy"), &large[..]), (None, "x")] {
+        let (store, pool) = store_with(factory, &[("m", "i-m")]).await;
+        assert!(store.keep_create(&key("m"), &kept("i-m", sealed)).await);
+        if pending_id.is_some() {
+            let internal_id = pending_id.map(str::to_owned);
+            let proof = PendingEnd { internal_id, create_sent_at: NOW, ..pending_end("b", "m") };
+            assert!(!pool.forget_and_end(&key("m"), "b", Some(&proof)).await);
+        }
+        for at in [1, 2] {
+            pool.record_poll("a", &failed_poll(NOW.plus_ms(at))).await;
+        }
+        let mut reported = own_meeting("m", NOW, 5);
+        reported.internal_id = Some("copy".to_owned());
+        pool.record_poll("b", &successful_poll(NOW.plus_ms(60_000), vec![reported])).await;
+        let found = pool.find_meeting(&key("m")).await.expect("recorded");
+        let expected = pending_id.map(|id| (id, sealed));
+        assert_eq!(found.server.id, server_id(if pending_id.is_some() { "b" } else { "a" }));
+        let kept_create = store.find_kept_create(&key("m")).await;
+        let expected = expected.unwrap_or(("i-m", "x"));
+        assert_eq!(kept_create, Some(kept(expected.0, expected.1)));
+    }
 }
 
 async fn large_creates_are_limited_together(factory: StateFactory<'_>) {

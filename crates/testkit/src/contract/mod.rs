@@ -45,6 +45,7 @@ mod racing_state;
 mod recording_claims;
 mod recording_upkeep;
 mod recordings;
+mod requested_ends;
 mod restoring;
 mod servers;
 mod session_history;
@@ -108,6 +109,7 @@ fn pool_store_cases() -> Vec<ContractCase<dyn PoolStore>> {
         failover::cases(),
         moved_claims::cases(),
         pending_ends::cases(),
+        requested_ends::cases(),
         origins::cases(),
         racing(racing::cases()),
         racing(racing_servers::cases()),

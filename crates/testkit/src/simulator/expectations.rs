@@ -63,6 +63,8 @@ pub(crate) struct Expectations {
     pub(crate) store_lost_at: Option<Timestamp>,
     /// When the last create of each meeting began.
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
+    /// When a create of each meeting last succeeded.
+    pub(crate) answered_at: BTreeMap<MeetingKey, Timestamp>,
     /// Creates that found their claims gone when they wanted to release them.
     pub(crate) lost_claims: BTreeSet<u64>,
     /// When the last `end` of each meeting began and when it was over.
@@ -161,6 +163,15 @@ impl Expectations {
     pub(crate) fn was_removed(&self, host: &str, since: Timestamp) -> bool {
         let mut entries = self.state_history.iter().filter(|(id, _)| is_same_server(&id.0, host));
         entries.any(|(_, history)| values_since(history, since).any(Option::is_none))
+    }
+
+    /// Returns whether a server was not enabled at any time from `since` on.
+    #[must_use]
+    pub(crate) fn was_closed(&self, server: &ServerId, since: Timestamp) -> bool {
+        let history = self.state_history.get(server);
+        history.is_none_or(|history| {
+            values_since(history, since).any(|state| *state != Some(AdminState::Enabled))
+        })
     }
 
     /// Returns whether a server was in this state at any time from `since` on; `None` means that it

@@ -269,9 +269,21 @@ impl NetworkClient {
         let result = checkers::slow_servers::check_made_once(&self.sim, &self.use_case, &sent.host);
         self.sim.record_check("slow_creates_are_made_once", result);
         self.sim.note_asked_create(&sent.host, &id);
-        let create = PendingCreate { host: sent.host.clone(), sent_at: self.sim.now() };
+        let create = PendingCreate {
+            host: sent.host.clone(),
+            sent_at: self.sim.now(),
+            is_claimed: self.is_claimed_on(&sent.host),
+        };
         self.use_case.progress().pending_creates.add(create.clone());
         create
+    }
+
+    /// Returns whether the meeting of the use case is claimed on a server by some create.
+    fn is_claimed_on(&self, host: &str) -> bool {
+        let expectations = self.sim.expectations();
+        let record =
+            self.use_case.kind.key().and_then(|key| expectations.last_snapshot.meeting(key));
+        record.is_some_and(|record| record.server.0 == host && record.claim.is_some())
     }
 
     /// Returns what planted bugs make of a response.

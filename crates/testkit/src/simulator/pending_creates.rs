@@ -11,6 +11,8 @@ pub(crate) struct PendingCreate {
     pub(crate) host: String,
     /// When it was sent.
     pub(crate) sent_at: Timestamp,
+    /// Whether the meeting was claimed on that server then, by this create or another one.
+    pub(crate) is_claimed: bool,
 }
 
 /// The creates of one use case that servers have not answered yet.

@@ -90,7 +90,7 @@ CREATE TABLE scalelite_own.kept_creates (
     size bigint NOT NULL
 );
 CREATE INDEX kept_creates_by_id ON scalelite_own.kept_creates USING hash (id);
-CREATE INDEX kept_creates_by_size ON scalelite_own.kept_creates (size);
+CREATE INDEX large_kept_creates ON scalelite_own.kept_creates (size) WHERE size > 16384;
 
 -- Meetings that must be ended on a server as soon as a poll reports them there. There are few, so
 -- their ids need no index.
@@ -245,7 +245,8 @@ CREATE TABLE scalelite_own.end_callbacks (
     internal_id text,
     suspected_at bigint,
     recording_marks boolean,
-    check_at bigint NOT NULL
+    check_at bigint NOT NULL,
+    open_creates bigint NOT NULL
 );
 CREATE INDEX end_callbacks_by_meeting ON scalelite_own.end_callbacks (tenant, meeting_id);
 CREATE INDEX end_callbacks_by_check_at ON scalelite_own.end_callbacks (check_at);

@@ -40,8 +40,17 @@ for _, update in ipairs(poll.updates) do
 end
 for _, adopted in ipairs(poll.adopted) do
   local ref = find_ref(adopted.meeting.tenant, adopted.meeting.id)
+  -- A kept create goes with the record to a copy that this deployment made.
+  local kept = ref and adopted.proven_id and call('HGET', create_key(ref), 'sealed')
+  local large_size = kept and call('HGET', LARGE_CREATES, ref)
   if ref then forget_meeting(ref) end
-  put_meeting(adopted.meeting, adopted.bridge and is_bridge_free(adopted.bridge) and adopted.bridge)
+  local bridge = adopted.bridge and is_bridge_free(adopted.bridge) and adopted.bridge
+  local new_ref = put_meeting(adopted.meeting, bridge)
+  if kept then
+    call('HSET', create_key(new_ref), 'internal_id', adopted.proven_id, 'sealed', kept)
+    if large_size then call('HSET', LARGE_CREATES, new_ref, large_size) end
+    extend_ttl(new_ref)
+  end
 end
 for _, field in ipairs(poll.settled_ends) do call('HDEL', own_key('pending_ends', id), field) end
 put_pending_ends(poll.new_ends)

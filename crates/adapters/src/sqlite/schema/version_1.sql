@@ -74,7 +74,7 @@ CREATE TABLE kept_creates (
     size INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT;
-CREATE INDEX kept_creates_by_size ON kept_creates (size);
+CREATE INDEX large_kept_creates ON kept_creates (size) WHERE size > 16384;
 
 -- Meetings that must be ended on a server as soon as a poll reports them there.
 CREATE TABLE pending_ends (
@@ -280,7 +280,8 @@ CREATE TABLE end_callbacks (
     internal_id TEXT,
     suspected_at INTEGER,
     recording_marks INTEGER,
-    check_at INTEGER NOT NULL
+    check_at INTEGER NOT NULL,
+    open_creates INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX end_callbacks_by_meeting ON end_callbacks (tenant, meeting_id);
 CREATE INDEX end_callbacks_by_check_at ON end_callbacks (check_at);

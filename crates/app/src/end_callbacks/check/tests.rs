@@ -80,6 +80,7 @@ impl Fixture {
             url: "https://front-end.test/".to_owned(),
             created_at: now,
             create_until: now.plus_ms(30_000),
+            open_creates: 1,
             is_confirmed: false,
             server: None,
             internal_id: None,
@@ -92,7 +93,7 @@ impl Fixture {
 
     async fn confirm(&self) {
         let (now, ids) = (self.clock.now(), ["c".to_owned()]);
-        self.records.confirm_end_callbacks(&ids, &place(), now, now).await.unwrap();
+        self.records.close_create(&ids, Some(&place()), now, now).await.unwrap();
     }
 
     async fn suspect(&self) {

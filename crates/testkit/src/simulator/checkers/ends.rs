@@ -58,7 +58,13 @@ pub(crate) fn check_copies(sim: &SimRun, use_case: &UseCase, host: &str, id: &st
         return Ok(());
     };
     let has_users = ended.entered_at.is_some_and(|at| at < now.plus_ms(-MAX_STALE_MS));
-    if !is_automatic(use_case) || is_over(ended) || ended.users == 0 || !has_users {
+    // Whatever runs when an end that a front-end asked for succeeds is meant.
+    let was_meant = sim
+        .expectations()
+        .confirmed_ends
+        .get(&ended.key)
+        .is_some_and(|(_, over)| ended.created_at <= *over);
+    if !is_automatic(use_case) || is_over(ended) || ended.users == 0 || !has_users || was_meant {
         return Ok(());
     }
     let others = sim_servers.values().filter(|other| !is_same_server(&other.host, host));

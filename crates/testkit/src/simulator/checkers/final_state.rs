@@ -63,7 +63,7 @@ fn running_meetings<'a>(
 /// Returns whether the proof may be lost that this deployment made the meeting: with the data of
 /// the store, with the entry of its server, because its record was dropped on request, or because a
 /// later create on the same server left a pending end that does not name it.
-fn may_be_unproven(
+pub(super) fn may_be_unproven(
     state: &FinalState<'_>,
     sim_meeting: &SimMeeting,
     sim_server: &SimServer,
@@ -84,7 +84,7 @@ fn may_be_unproven(
 /// Returns whether the meeting is what a create has left of which no front-end was told, and that
 /// nothing can prove to be ours: the answer of a repetition was lost; or nobody has been in it, for
 /// servers end such meetings by themselves, and its create was slow and had been decided without it,
-/// or had lost its claim, or a later one to the same server has taken the place of its pending end.
+/// or had lost its claim, or the pending end of another one on the same server stands for its own.
 fn is_leftover(state: &FinalState<'_>, sim_meeting: &SimMeeting, sim_server: &SimServer) -> bool {
     let was_late = sim_meeting.listed_since > sim_meeting.created_at;
     let lost_claim = state.expectations.lost_claims.contains(&sim_meeting.created_by);
@@ -92,7 +92,15 @@ fn is_leftover(state: &FinalState<'_>, sim_meeting: &SimMeeting, sim_server: &Si
     let mut asked = sim_server.asked_creates.iter();
     let was_asked_again = asked
         .any(|(id, at)| *id == sim_meeting.key.id && at.ms_since(began_at) > MAX_CREATE_GAP_MS);
-    let is_unused = !sim_meeting.had_users && (was_late || lost_claim || was_asked_again);
+    // The pending end of an earlier meeting, which names that one, stands for the one that nobody has told.
+    let mut ended = sim_server.ended_meetings.iter().map(|ended| &ended.meeting);
+    let had_earlier = ended.any(|ended| {
+        ended.key == sim_meeting.key
+            && ended.acknowledged_at.is_some()
+            && ended.created_at < began_at
+    });
+    let is_unused =
+        !sim_meeting.had_users && (was_late || lost_claim || was_asked_again || had_earlier);
     (is_unused || sim_meeting.is_of_repetition) && sim_meeting.acknowledged_at.is_none()
 }
 

@@ -30,6 +30,8 @@ pub(crate) fn check_redirect(
         // BBB servers know no tenants: after the meeting has ended, another tenant may have started
         // one with the same id.
         Some(found) if found.listed_since >= use_case.started_at => Ok(()),
+        // Nobody can know that a server is listed twice before both entries have told of one meeting.
+        Some(_) if expectations.was_listed_twice(&sim_server.host) => Ok(()),
         Some(found) => {
             Err(format!("{use_case}: arrived in the meeting of {}", meeting_name(&found.key)))
         }

@@ -29,6 +29,12 @@ pub(crate) fn check_server_enabled(sim: &SimRun, use_case: &UseCase, host: &str)
         return Ok(());
     }
     let sim_servers = sim.servers();
+    let progress = use_case.progress();
+    let mut sent = progress.pending_creates.list().iter().filter(|sent| sent.host == host);
+    if was_recorded && sent.any(|sent| sent.is_claimed) {
+        // It was so when this create was sent, and the request was slow.
+        return Ok(());
+    }
     let ended_meetings = sim_servers.get(host).map(|sim_server| sim_server.ended_meetings.iter());
     let has_just_ended = ended_meetings.is_some_and(|mut ended| {
         ended.any(|ended| ended.meeting.key == *key && ended.ended_at >= use_case.started_at)

@@ -81,8 +81,13 @@ pub(crate) fn places_are_on_open_servers(change: &StoreChange<'_>) -> CheckResul
     };
     // A server with another tenant's meeting of this id cannot have this meeting, too.
     let has_same_id = |id: &ServerId| {
-        let mut on_server = change.before.meetings.iter().filter(|record| record.server == *id);
-        on_server.any(|record| record.key.id == meeting.key.id && record.key != meeting.key)
+        let on_server = |record: &&Meeting| is_same_server(&record.server.0, &id.0);
+        change
+            .before
+            .meetings
+            .iter()
+            .filter(on_server)
+            .any(|record| record.key.id == meeting.key.id && record.key != meeting.key)
     };
     let is_better = |other: &&Server| {
         other.accepts_meetings()

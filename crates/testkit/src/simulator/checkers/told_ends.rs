@@ -13,12 +13,16 @@ use crate::simulator::use_case::meeting_name;
 /// A meeting that is younger, or was found again later, may have come while the message was sent, in ms.
 const MAX_MESSAGE_MS: i64 = 3_000;
 
-/// Notes how a create ended: if it succeeded, its front-end waits to be told of the end.
+/// Notes how a create ended: if it succeeded, its front-end waits to be told of the end, and an earlier
+/// end of the meeting counts no longer.
 pub(crate) fn note_create(sim: &SimRun, key: &MeetingKey, outcome: &UseCaseOutcome) {
     let mut expectations = sim.expectations();
     let belief = expectations.end_beliefs.entry(key.clone()).or_default();
     belief.may_be_told = true;
-    belief.waits |= matches!(outcome, UseCaseOutcome::Created(Ok(_)));
+    if matches!(outcome, UseCaseOutcome::Created(Ok(_))) {
+        belief.waits = true;
+        expectations.answered_at.insert(key.clone(), sim.now());
+    }
 }
 
 /// Checks a call to the address of a front-end: nobody is told twice, or while the meeting runs.

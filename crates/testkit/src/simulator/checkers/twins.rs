@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use bbb::meetings::MeetingList;
 use domain::twins::total_stats;
-use domain::{Server, ServerId};
+use domain::{Meeting, Server, ServerId};
 
 use super::{CheckResult, FinalState, FinishedUseCase, UseCaseOutcome};
 use crate::simulator::entries::{is_same_server, is_twin};
+use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::{ServerAction, UseCaseKind};
 
 /// getMeetings lists no meeting twice.
@@ -38,6 +39,15 @@ pub(crate) fn urls_are_listed_once(finished: &FinishedUseCase<'_>) -> CheckResul
     Err(format!("{} succeeded, although the URL is listed", finished.use_case))
 }
 
+/// Returns whether a record names a meeting that runs on the server by its own identity, not by an odd one.
+fn has_identity(record: &Meeting, sim_server: &SimServer) -> bool {
+    let identity = record.origin.identity.as_ref();
+    let running = sim_server.meeting(&record.key);
+    identity
+        .zip(running)
+        .is_some_and(|(identity, running)| identity.internal_id == running.internal_id)
+}
+
 /// The meetings of a server that is listed twice count once, if a record shows that it is one server.
 pub(crate) fn twins_count_once(state: &FinalState<'_>) -> CheckResult {
     let in_use: Vec<&Server> = state.store.servers.iter().filter(|it| it.is_online()).collect();
@@ -48,8 +58,7 @@ pub(crate) fn twins_count_once(state: &FinalState<'_>) -> CheckResult {
         let is_known_once = entries.len() < 2
             || state.store.meetings.iter().any(|record| {
                 is_same_server(&record.server.0, &sim_server.host)
-                    && record.origin.identity.is_some()
-                    && sim_server.meeting(&record.key).is_some()
+                    && has_identity(record, sim_server)
             });
         if entries.is_empty() {
             continue;
