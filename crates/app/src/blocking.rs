@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 /// Reads files of recordings for visitors.
-pub static RECORDING_READS: ThreadGroup = ThreadGroup::new("recording reads", 64, 20);
+pub static RECORDING_READS: ThreadGroup = ThreadGroup::new("recording reads", 128, 30);
 /// Moves, removes and lists files of recordings.
 pub static RECORDING_CHANGES: ThreadGroup = ThreadGroup::new("recording changes", 16, 120);
 /// Scans the spool and unpacks archives.

@@ -236,7 +236,7 @@ fn unavailable_error(text: &str) -> StoreError {
 pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     let text = format!("Redis: {error}");
     if text.contains("OOM") && text.contains("maxmemory") {
-        let what = "Redis has reached maxmemory: it cannot be written, but can still be read";
+        let what = "Redis has reached maxmemory: it can still be read, but changes fail";
         return StoreError::Unavailable(what.to_owned());
     }
     match error.kind() {

@@ -38,12 +38,8 @@ impl EmbeddedStore for SqliteStore {
         let (Some(id), true) = read_id_and_servers(&connection)? else {
             return Ok(());
         };
-        let marks = Marks::of_store(&self.database.path);
-        if marks.read().is_some_and(|(marked, _)| marked == id) {
-            return Ok(());
-        }
         let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string());
-        marks.write(&id).map_err(failed)
+        Marks::of_store(&self.database.path).write(&id).map_err(failed)
     }
 
     async fn check_not_lost(&self, accept_empty: bool) -> Result<(), StoreError> {

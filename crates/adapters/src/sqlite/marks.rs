@@ -35,21 +35,16 @@ impl Marks {
 
     /// Returns the id in a mark, and where the mark is; `None` without a mark.
     pub(super) fn read(&self) -> Option<(String, PathBuf)> {
-        self.0.iter().find_map(|path| {
-            let mut text = String::new();
-            let file = std::fs::File::open(path).ok()?;
-            file.take(MAX_MARK_BYTES).read_to_string(&mut text).ok()?;
-            let id = text.lines().next().unwrap_or_default().trim();
-            (!id.is_empty()).then(|| (id.to_owned(), path.clone()))
-        })
+        self.0.iter().find_map(|path| Some((read_mark(path)?, path.clone())))
     }
 
-    /// Writes the marks; succeeds if one is written. Users that may not write beside the data
-    /// directory have only the mark in it.
+    /// Writes the marks that are missing or have another id; succeeds if there is one then. Users that
+    /// may not write beside the data directory have only the mark in it.
     pub(super) fn write(&self, id: &str) -> io::Result<()> {
         let mut result = Err(io::ErrorKind::NotFound.into());
         for path in &self.0 {
-            match write_mark(path, id) {
+            let is_there = read_mark(path).is_some_and(|marked| marked == id);
+            match if is_there { Ok(()) } else { write_mark(path, id) } {
                 Ok(()) => result = Ok(()),
                 Err(error) => {
                     tracing::debug!(path = %path.display(), %error, "store mark not written");
@@ -76,6 +71,15 @@ impl Marks {
 /// Whether not everybody can leave files in a directory, such as in /tmp.
 fn is_trusted(dir: &Path) -> bool {
     std::fs::metadata(dir).is_ok_and(|metadata| metadata.mode() & 0o002 == 0)
+}
+
+/// Returns the id in a mark; `None` if there is none.
+fn read_mark(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).ok()?;
+    file.take(MAX_MARK_BYTES).read_to_string(&mut text).ok()?;
+    let id = text.lines().next().unwrap_or_default().trim();
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 fn write_mark(path: &Path, id: &str) -> io::Result<()> {

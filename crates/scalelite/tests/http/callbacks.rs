@@ -333,7 +333,8 @@ async fn callbacks_that_were_given_up_long_ago_are_forgotten() {
     let are_forgotten = async || {
         let callbacks = store.list_callbacks_after(None, 9).await.unwrap();
         let messages = store.list_messages(9).await.unwrap();
-        let ids: Vec<&str> = callbacks.iter().map(|callback| callback.meeting_id.as_str()).collect();
+        let ids: Vec<&str> =
+            callbacks.iter().map(|callback| callback.meeting_id.as_str()).collect();
         let message_ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
         (ids, message_ids) == (vec!["new"], vec!["new"])
     };

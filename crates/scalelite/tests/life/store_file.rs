@@ -27,8 +27,9 @@ async fn health(product: &Product) -> (u16, String) {
 }
 
 async fn wait_for_mark(setup: &Setup) {
-    let mark = setup.folder().join("data/store-mark");
-    wait_until("the mark is left", async || mark.exists()).await.unwrap();
+    let marks = ["data/store-mark", ".data.store-mark"].map(|name| setup.folder().join(name));
+    let are_left = async || marks.iter().all(|mark| mark.exists());
+    wait_until("the marks are left", are_left).await.unwrap();
 }
 
 /// The log of a `serve` that must not start.
