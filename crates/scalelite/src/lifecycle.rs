@@ -130,6 +130,7 @@ fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
         upload_service: UploadService::new(
             wired.uploads.clone(),
             config.recording_upload_max_bytes.0,
+            usize::try_from(config.recording_uploads_per_server.0).unwrap_or(usize::MAX),
         ),
         app: wired.app.clone(),
         playback: wired.playback.clone(),

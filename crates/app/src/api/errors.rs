@@ -15,8 +15,8 @@ pub enum ApiError {
     /// `meetingID` is missing or blank.
     #[error("no meetingID")]
     MissingMeetingId,
-    /// `meetingID` is not UTF-8.
-    #[error("meetingID is not UTF-8")]
+    /// `meetingID` is not UTF-8, or has a NUL.
+    #[error("meetingID is not UTF-8, or has a NUL")]
     InvalidMeetingId,
     /// The meeting is unknown.
     #[error("meeting not found")]

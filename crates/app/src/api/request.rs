@@ -148,6 +148,10 @@ pub(crate) fn meeting_key(
     }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
+    // PostgreSQL stores no NUL, and no response in XML can show it.
+    if id.contains('\0') {
+        return Err(ApiError::InvalidMeetingId);
+    }
     log.meeting = Some(id.clone());
     Ok(caller.meeting_key(id))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bbb::Algorithms;
 
 use super::reading::{EffectiveSetting, read_setting};
-use super::recording_values::{Dirs, SecurityPolicy};
+use super::recording_values::{ByteReserve, Dirs, SecurityPolicy};
 use super::sources::Sources;
 use super::values::{
     AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
@@ -273,6 +273,16 @@ settings! {
         protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
         /// Longest archive that a BBB server may upload, in bytes.
         recording_upload_max_bytes: ByteCount = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
+        /// Archives that a BBB server may upload at the same time.
+        recording_uploads_per_server: AtLeastOne = "RECORDING_UPLOADS_PER_SERVER" or "4";
+        /// Most bytes that a BBB server may have in uploads that are not complete.
+        recording_upload_quota_bytes: ByteCount = "RECORDING_UPLOAD_QUOTA_BYTES" or "107374182400";
+        /// Most bytes that an archive may hold when it is unpacked.
+        recording_archive_max_bytes: ByteCount = "RECORDING_ARCHIVE_MAX_BYTES" or "53687091200";
+        /// How many times larger an archive may get when it is unpacked, beyond the first 100 MiB.
+        recording_archive_max_ratio: AtLeastOne = "RECORDING_ARCHIVE_MAX_RATIO" or "20";
+        /// Bytes that imports and uploads leave free in the directories of recordings.
+        recording_min_free: ByteReserve = "RECORDING_MIN_FREE" or "1073741824";
         /// How long a one-time link from getRecordings to a protected recording is valid, in minutes.
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings refuses calls that name neither recordings nor meetings.
@@ -356,6 +366,11 @@ settings! {
         /// it also calls when it ends one of two copies. balancer: the balancer, once, when the meeting is over; servers must
         /// reach `https://URL_HOST` for that, and without URL_HOST or with DB_DISABLED the server calls.
         end_callbacks: EndCallbacksSetting = "END_CALLBACKS" or "passthrough";
+        /// Callbacks that were given up are forgotten this many days after they were posted, reports of meetings
+        /// included; 0: never.
+        callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
+        /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
+        callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

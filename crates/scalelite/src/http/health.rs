@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::blocking::describe_hanging_work;
 use http::StatusCode;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -38,9 +39,19 @@ pub(super) async fn check(state: &Arc<HttpState>, audience: Audience) -> HttpRes
     };
     drop(last);
     let text = match result {
-        Ok(()) => return HttpResponse::ok("health", respond::text(StatusCode::OK, "success")),
+        Ok(()) => return HttpResponse::ok("health", respond::text(StatusCode::OK, describe_health())),
         Err(error) if audience == Audience::Management => format!("failure: {error}"),
         Err(_) => "failure: the store cannot be used".to_owned(),
     };
     HttpResponse::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
+}
+
+/// `success`, and a line for each kind of work that hangs: meetings go on without it.
+fn describe_health() -> String {
+    let hanging = describe_hanging_work();
+    if !hanging.is_empty() {
+        tracing::error!(hanging = hanging.join("; "), "work hangs");
+    }
+    let lines = hanging.iter().map(|work| format!("\ndegraded: {work}"));
+    format!("success{}", lines.collect::<String>())
 }

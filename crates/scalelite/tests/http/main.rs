@@ -23,6 +23,8 @@ mod failures;
 #[cfg(test)]
 mod fuzzer;
 #[cfg(test)]
+mod hanging_files;
+#[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
 mod hostile;
