@@ -3,6 +3,7 @@
 use app::api::{ApiError, authenticate_with};
 use bbb::Query;
 use bbb::call::ContentType;
+use bbb::token::Claims;
 use bytes::Bytes;
 use headers::authorization::Bearer;
 use headers::{Authorization, HeaderMapExt as _};
@@ -36,10 +37,13 @@ pub(super) async fn read_call(
     call: &str,
     request: ApiRequest,
 ) -> Result<ManagementCall, ApiError> {
+    let (rules, now_ms) = (&state.management, state.app.clock.now().0);
     let token = request.headers.typed_get::<Authorization<Bearer>>();
-    let (parameters, right) = match token {
-        Some(token) => read_signed_body(state, call, token.token(), &request).await?,
-        None if state.management.requires_tokens => return Err(ApiError::Checksum),
+    let proof = token.and_then(|token| rules.verify_token(token.token(), now_ms));
+    let (parameters, right) = match proof {
+        Some((claims, right)) => (read_signed_body(state, call, &claims, &request).await?, right),
+        None if rules.requires_tokens => return Err(ApiError::Checksum),
+        // Another token may be for a proxy in front.
         None => read_body_with_checksum(state, call, &request).await?,
     };
     let parameters = parameters.map(|mut parameters| {
@@ -53,16 +57,14 @@ pub(super) async fn read_call(
 async fn read_signed_body(
     state: &HttpState,
     call: &str,
-    token: &str,
+    claims: &Claims,
     request: &ApiRequest,
-) -> Result<(Option<Map<String, Value>>, ManagementRight), ApiError> {
-    let (rules, now_ms) = (&state.management, state.app.clock.now().0);
-    let (claims, right) = rules.verify_token(token, now_ms).ok_or(ApiError::Checksum)?;
+) -> Result<Option<Map<String, Value>>, ApiError> {
     request.body.prove_sender().await;
     let headers = &request.headers;
     let bytes = body::read_whole(headers, request.body.clone(), MAX_BODY_BYTES).await?;
     let signed = SignedRequest { call, query: &request.query, body: &bytes };
-    if !rules.use_token(&claims, signed, now_ms) {
+    if !state.management.use_token(claims, signed, state.app.clock.now().0) {
         return Err(ApiError::Checksum);
     }
     let parameters = match ContentType::parse(body::content_type(headers)) {
@@ -75,7 +77,7 @@ async fn read_signed_body(
         }
         _ => return Err(ApiError::UnsupportedContentType),
     };
-    Ok((parameters, right))
+    Ok(parameters)
 }
 
 /// Reads the body of a call with a checksum, which may stand in the body.
