@@ -30,13 +30,15 @@ use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::name_lookup::ServerNames;
+
 /// Number of idle connections that are kept for each server.
 const MAX_IDLE_PER_SERVER: usize = 32;
 /// How long an idle connection is kept. Shorter than the keep-alive time of BBB's web server, so that this side closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
-type HyperClient = Client<HttpsConnector<HttpConnector>, RequestBody>;
+type HyperClient = Client<HttpsConnector<HttpConnector<ServerNames>>, RequestBody>;
 
 /// A client for all servers of the pool.
 pub struct HttpBbbClient {
@@ -83,7 +85,7 @@ impl HttpBbbClient {
 }
 
 fn build_client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(ServerNames);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(Duration::from_millis(connect_ms)));

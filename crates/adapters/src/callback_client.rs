@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::blocking::CALLBACK_NAMES;
 use app::ports::{CallbackClient, CallbackClientError, CallbackRequest};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,9 +20,11 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::name_lookup::look_up;
 
 /// Time limit of a whole request, from the name lookup to the response status.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,7 +81,8 @@ impl HttpCallbackClient {
         let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => {
-                lookup_host((host, port)).await.map_err(|error| failed_error(&error))?.collect()
+                let found = look_up(&CALLBACK_NAMES, host, port).await;
+                found.map_err(|error| failed_error(&error))?.collect()
             }
         };
         if addresses.is_empty() {

@@ -131,6 +131,13 @@ impl ConfinedDir {
         Ok(none_if_absent(opened)?.map(File::from))
     }
 
+    /// Returns how many bytes are free for this user on the file system of the directory; `None` if it does not tell.
+    pub(crate) fn count_free_bytes(&self) -> io::Result<Option<u64>> {
+        let space = rustix::fs::fstatvfs(&self.0)?;
+        let tells = space.f_blocks > 0;
+        Ok(tells.then(|| space.f_bavail.saturating_mul(space.f_frsize)))
+    }
+
     /// Whether the directory was last modified longer ago than `age`.
     pub(crate) fn is_older_than(&self, age: std::time::Duration) -> io::Result<bool> {
         let modified = rustix::fs::fstat(&self.0)?.st_mtime;

@@ -11,6 +11,7 @@ mod confined_dir;
 pub mod entropy;
 mod join_cache;
 mod leftovers;
+mod name_lookup;
 mod outage;
 mod pending_joins;
 pub mod postgres;

@@ -80,10 +80,11 @@ impl Playback {
             return Ok(LinkOutcome::TokenNotTried);
         }
         let now = app.clock.now();
-        let Some(granted) = self.tokens.take_token(token, now).await? else {
+        let format_id = protected.format_id().clone();
+        if !self.tokens.take_token(token, &format_id, now).await? {
             return Ok(LinkOutcome::Denied);
-        };
-        let permit = protected.authorize(&granted.subject());
+        }
+        let permit = protected.authorize(&format_id.subject());
         Ok(permit.map_or(LinkOutcome::Denied, |permit| {
             let cookie = self.access_cookies.sign_cookie(permit.format_id(), now);
             LinkOutcome::Permitted(permit, cookie)

@@ -25,10 +25,19 @@ pub enum QueryEdit {
 }
 
 /// Returns whether removing the name `removed` also removes `name`. Names of metadata are compared
-/// without case, because BBB ignores it.
+/// without case, because BBB ignores it, and up to the first character that ends a name in XML: what a server writes of
+/// `meta_tenant-id ` reads as `tenant-id`.
 #[must_use]
 pub fn removal_matches(removed: &str, name: &str) -> bool {
-    removed == name || removed.starts_with("meta_") && removed.eq_ignore_ascii_case(name)
+    removed == name
+        || removed.starts_with("meta_") && removed.eq_ignore_ascii_case(name_in_xml(name))
+}
+
+/// Returns what an XML parser takes for the name of an element that is called so.
+#[must_use]
+pub fn name_in_xml(name: &str) -> &str {
+    let ends_name = |c: char| c.is_whitespace() || c.is_control() || "/><=\"'".contains(c);
+    name.split(ends_name).next().unwrap_or_default()
 }
 
 /// The administrator's rules for the parameters of one call: `*_EXCLUDE_PARAMS`, `DEFAULT_*_PARAMS`
@@ -284,5 +293,12 @@ mod tests {
         let forged = QueryEdit::Set(TENANT_ID.to_owned(), "8".to_owned());
         assert!(edits.iter().position(|edit| *edit == forged).unwrap() < set);
         assert!(removal_matches(TENANT_ID, "meta_Tenant-ID") && !removal_matches("logo", "Logo"));
+        for name in ["meta_tenant-id ", "meta_Tenant-id\t x", "meta_tenant-id/", "meta_tenant-id>"]
+        {
+            assert!(removal_matches(TENANT_ID, name), "{name}");
+        }
+        assert!(
+            !removal_matches(TENANT_ID, "meta_tenant-ids") && !removal_matches("logo", "logo ")
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 pub mod recordings;
+mod secret_argument;
 mod servers;
 mod tenants;
 
@@ -37,6 +38,9 @@ enum Command {
         /// Work that this process does: api, poller, importer.
         #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
+        /// Start with an empty embedded store although it had servers before.
+        #[arg(long)]
+        accept_empty: bool,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
     Demo(DemoArgs),
@@ -134,7 +138,7 @@ enum Command {
 /// embedded store.
 #[derive(Debug, Args)]
 pub struct MigrateStoreArgs {
-    /// The store to copy from; it is only read.
+    /// The store to copy from; it is only read. `-` reads its URL from the standard input, file:PATH from a file.
     #[arg(long, value_name = "URL")]
     pub from: String,
     /// The store to copy into; records that only this store has are kept.
@@ -295,10 +299,16 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
-        Command::Serve { roles } => cmd::serve::run(config, sources, roles),
+        Command::Serve { roles, accept_empty } => {
+            cmd::serve::run(config, sources, roles, accept_empty)
+        }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
-        Command::MigrateStore(arguments) => cmd::migrate_store::run(&config, sources, &arguments),
+        Command::MigrateStore(mut arguments) => {
+            arguments.from = secret_argument::read_secret(arguments.from)?;
+            arguments.to = secret_argument::read_secret(arguments.to)?;
+            cmd::migrate_store::run(&config, sources, &arguments)
+        }
         command => cmd::run_once(&config, sources, async move |context| {
             run_command(context, command).await
         }),
@@ -315,7 +325,8 @@ fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), C
     if !tasks.is_empty() {
         cmd::run_without_log(&config, sources, run_tasks)?;
     }
-    cmd::serve::run(config, sources, Roles { api: false, poller: false, importer: true })
+    let roles = Roles { api: false, poller: false, importer: true };
+    cmd::serve::run(config, sources, roles, false)
 }
 
 async fn run_command(

@@ -10,12 +10,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::background;
 use crate::config::Config;
+use crate::config::values::Secret;
 use crate::http::listen::{ConnectionLimits, Listener, serve};
-use crate::http::{HttpState, UploadService};
+use crate::http::{
+    Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
+    UsedTokens,
+};
 use crate::wiring::WiredApp;
 
 /// The exit code of a process that a second signal ends.
 const INTERRUPTED_EXIT_CODE: i32 = 130;
+
+/// Largest number of requests of administrators that are answered at the same time.
+const MANAGEMENT_REQUESTS: usize = 64;
 
 /// Which parts of the work a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +65,17 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
         true => Some(Listener::open(config.bind.as_ref(), config.port).await?),
         false => None,
     };
+    let management_listener = open_management_listener(config, roles).await?;
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
     let jobs = background::start_jobs(config, wired, roles, &stop);
     if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
-        serve_until(config, wired, listener, stop).await;
+        if let Some(management) = &management_listener {
+            tracing::info!(url = management.url(), "management API listening");
+        }
+        serve_until(config, wired, (listener, management_listener), stop).await;
     } else {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "started without listening");
         let _ = stop.wait_for(|stop| *stop).await;
@@ -78,30 +89,98 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
     Ok(())
 }
 
-/// Serves requests until `stop` becomes true.
+/// Opens the socket of the management API, if it has one of its own.
+async fn open_management_listener(
+    config: &Config,
+    roles: Roles,
+) -> Result<Option<Listener>, String> {
+    match &config.management_bind {
+        Some(bind) if roles.api && config.management_api_enabled => {
+            Listener::open(Some(bind), config.port).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Serves requests, also those of administrators if they have a socket of their own, until `stop` becomes true.
 pub async fn serve_until(
     config: &Config,
     wired: &WiredApp,
-    listener: Listener,
+    (listener, management_listener): (Listener, Option<Listener>),
     stop: watch::Receiver<bool>,
 ) {
-    let app = wired.app.clone();
-    let uploads = wired.uploads.clone();
-    let state = Arc::new(HttpState {
-        upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
-        app,
+    let state = Arc::new(build_http_state(config, wired));
+    let limits = build_connection_limits(config);
+    let public = serve(listener, Audience::Public, state.clone(), limits, stop.clone());
+    let Some(management_listener) = management_listener else { return public.await };
+    // Administrators and health checks are served whatever happens on the other socket.
+    let rules = ConnectionRules {
+        max_requests: MANAGEMENT_REQUESTS,
+        max_per_address: MANAGEMENT_REQUESTS,
+        ..limits.rules
+    };
+    let limits = ConnectionLimits { rules, ..limits };
+    let management = serve(management_listener, Audience::Management, state, limits, stop);
+    tokio::join!(public, management);
+}
+
+fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
+    let playback = config.playback_host.as_ref();
+    HttpState {
+        upload_service: UploadService::new(
+            wired.uploads.clone(),
+            config.recording_upload_max_bytes.0,
+            usize::try_from(config.recording_uploads_per_server.0).unwrap_or(usize::MAX),
+        ),
+        app: wired.app.clone(),
         playback: wired.playback.clone(),
-        url_host: config.url_host.as_ref().map(|host| host.host().to_owned()),
+        hosts: HostRules {
+            url_host: config.url_host.as_ref().map(|host| host.host().to_owned()),
+            playback: playback.map(|host| (host.host().to_owned(), host.authority())),
+            multitenancy: config.multitenancy_enabled,
+        },
+        management: build_management_rules(config, wired),
+        health_checks: HealthChecks::default(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: TaskTracker::new(),
-    });
-    let limits = ConnectionLimits {
-        max_connections: usize::try_from(config.max_connections.0).unwrap_or(usize::MAX),
+    }
+}
+
+fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules {
+    let secrets = |setting: &Option<Secret>| -> Vec<String> {
+        setting.iter().map(|Secret(secret)| secret.clone()).collect()
+    };
+    let (own, reveal) =
+        (secrets(&config.management_secret), secrets(&config.management_reveal_secret));
+    ManagementRules {
+        is_public: config.management_api_enabled && config.management_bind.is_none(),
+        shows_secrets: own.is_empty() && reveal.is_empty(),
+        secrets: if own.is_empty() { wired.app.policy.secrets.clone() } else { own },
+        reveal_secrets: reveal,
+        requires_tokens: config.management_require_tokens,
+        used_tokens: UsedTokens::default(),
+    }
+}
+
+fn build_connection_limits(config: &Config) -> ConnectionLimits {
+    let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let max_requests = number(config.max_connections.0);
+    let max_per_address = match config.max_connections_per_address.0 {
+        // At least one.
+        0 => max_requests - max_requests / 4,
+        count => number(count),
+    };
+    ConnectionLimits {
+        rules: ConnectionRules {
+            max_requests,
+            max_per_address,
+            max_unproven_bytes: config.max_unproven_bytes.0,
+            max_buffered_bytes: config.max_buffered_bytes.0,
+        },
         idle_timeout: Duration::from_millis(config.idle_timeout.ms()),
         shutdown_timeout: Duration::from_millis(config.shutdown_timeout.ms()),
-    };
-    serve(listener, state, limits, stop).await;
+    }
 }
 
 /// Sends true to `stopper` on SIGTERM or SIGINT. A second signal ends the process immediately.

@@ -16,7 +16,7 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
 use app::policy::{Policy, RecordingRules};
-use app::ports::{self, CallTimeouts, Inspect};
+use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
 use app::state::ClockWatch;
 use app::store_migration::Stores;
@@ -85,6 +85,8 @@ pub struct WiredApp {
     pub secret_is_generated: bool,
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
+    /// The embedded store, if it keeps the servers.
+    pub embedded: Option<Arc<dyn EmbeddedStore>>,
     /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::RecordingStore>>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
@@ -105,8 +107,9 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let secret_is_generated = configured.is_empty();
     let needs_dir = stores.needs_data_dir() || secret_is_generated;
     let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
-    let OpenedStores { stores: Stores { state, recordings }, recording_store, inspectors } =
-        stores::open_stores(stores, &data_dir)?;
+    let opened = stores::open_stores(stores, &data_dir)?;
+    let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
+    let Stores { state, recordings } = kept;
     let secrets = match secret_is_generated {
         false => configured,
         // Each replica would generate another secret.
@@ -155,6 +158,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         data_dir,
         secret_is_generated,
         inspectors,
+        embedded,
         recordings,
         importer,
         uploads,

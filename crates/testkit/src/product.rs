@@ -162,8 +162,9 @@ impl Setup {
             command.env(name, self.folder().join(folder));
         }
         command.env("LOADBALANCER_SECRET", SECRET);
+        command.env("RECORDING_MIN_FREE", "0");
         // Servers are polled at the start and on command only.
-        command.env("POLL_INTERVAL", "3600").env("HEARTBEAT_INTERVAL", "0");
+        command.envs([("POLL_INTERVAL", "3600"), ("HEARTBEAT_INTERVAL", "0")]);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }

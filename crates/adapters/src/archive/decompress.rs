@@ -20,7 +20,7 @@ const MAX_WINDOW_BYTES: u64 = 64 << 20;
 
 /// Opens an archive for reading, decompressed if it is compressed.
 pub(super) fn open(mut file: File, limits: &ArchiveLimits) -> Result<Box<dyn Read>, ArchiveError> {
-    let max_bytes = max_expanded_bytes(file.metadata()?.len(), limits);
+    let max_bytes = limits.max_expanded_bytes(file.metadata()?.len());
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic)?;
     file.rewind()?;
@@ -39,11 +39,6 @@ pub(super) fn open(mut file: File, limits: &ArchiveLimits) -> Result<Box<dyn Rea
         }
         _ => Box::new(source),
     })
-}
-
-/// How many bytes an archive of this size may expand to.
-pub(super) fn max_expanded_bytes(size: u64, limits: &ArchiveLimits) -> u64 {
-    size.saturating_mul(limits.max_ratio).saturating_add(1 << 20)
 }
 
 /// A reader that fails once more than the given number of bytes was read.

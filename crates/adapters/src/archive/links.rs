@@ -7,6 +7,7 @@ use std::io;
 use app::ports::RecordingFormatId;
 
 use super::paths::{self, PathPlace};
+use super::space::SpaceWatch;
 use super::{ArchiveError, ArchiveLimits, invalid_archive};
 use crate::confined_dir::{ConfinedDir, EntryKind};
 
@@ -95,13 +96,20 @@ pub(super) struct LinkProblems {
 #[derive(Debug)]
 pub(super) struct LinkCopier {
     remaining_bytes: u64,
+    copied_bytes: u64,
     remaining_entries: u64,
     max_depth: usize,
 }
 
 impl LinkCopier {
     pub(super) fn new(max_bytes: u64, limits: &ArchiveLimits, max_depth: usize) -> Self {
-        Self { remaining_bytes: max_bytes, remaining_entries: limits.max_entries, max_depth }
+        let remaining_entries = limits.max_entries;
+        Self { remaining_bytes: max_bytes, copied_bytes: 0, remaining_entries, max_depth }
+    }
+
+    /// Number of bytes that were copied for links.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        self.copied_bytes
     }
 
     /// Copies the file that a hard link names, which comes earlier in the archive. Returns what is wrong with the link,
@@ -112,13 +120,14 @@ impl LinkCopier {
         format_id: &RecordingFormatId,
         path: &[&str],
         target: &str,
+        space: &mut SpaceWatch<'_>,
     ) -> Result<Option<String>, ArchiveError> {
         let outside = || Ok(Some("leads out of its format: it is a hard link".to_owned()));
         let Some(target) = path_in_format(target, format_id) else { return outside() };
         let target: FormatPath = target.into_iter().map(str::to_owned).collect();
         let path: FormatPath = path.iter().map(|part| (*part).to_owned()).collect();
         match find_entry(format_dir, &target)? {
-            Some(EntryKind::File) => self.copy(format_dir, &target, &path),
+            Some(EntryKind::File) => self.copy(format_dir, &target, &path, space),
             _ => Ok(Some("leads to no earlier file: it is a hard link".to_owned())),
         }
     }
@@ -129,6 +138,7 @@ impl LinkCopier {
         format_dir: &ConfinedDir,
         format_id: &RecordingFormatId,
         links: &SymbolicLinks,
+        space: &mut SpaceWatch<'_>,
     ) -> Result<LinkProblems, ArchiveError> {
         let mut problems = LinkProblems::default();
         let mut waiting: Vec<(&FormatPath, FormatPath)> = Vec::new();
@@ -165,7 +175,7 @@ impl LinkCopier {
             for (link, target) in ready {
                 if find_entry(format_dir, &target)?.is_none() {
                     problems.left_out.push(format!("{} leads to nothing", describe(link)));
-                } else if let Some(fault) = self.copy(format_dir, &target, link)? {
+                } else if let Some(fault) = self.copy(format_dir, &target, link, space)? {
                     problems.fault = Some(format!("{} {fault}", describe(link)));
                     return Ok(problems);
                 }
@@ -181,6 +191,7 @@ impl LinkCopier {
         format_dir: &ConfinedDir,
         from: &FormatPath,
         to: &FormatPath,
+        space: &mut SpaceWatch<'_>,
     ) -> Result<Option<String>, ArchiveError> {
         if to.len() > self.max_depth {
             return Ok(Some("is nested too deeply".to_owned()));
@@ -207,7 +218,7 @@ impl LinkCopier {
             for entry in dir.names()? {
                 let Some(entry) = entry.to_str() else { continue };
                 let child = |path: &FormatPath| [path.as_slice(), &[entry.to_owned()]].concat();
-                if let Some(fault) = self.copy(format_dir, &child(from), &child(to))? {
+                if let Some(fault) = self.copy(format_dir, &child(from), &child(to), space)? {
                     return Ok(Some(fault));
                 }
             }
@@ -216,6 +227,8 @@ impl LinkCopier {
         let Some((mut file, stat)) = source.open_file(from_name)? else { return Ok(None) };
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         self.remaining_bytes = self.remaining_bytes.checked_sub(size).ok_or_else(too_much)?;
+        self.copied_bytes = self.copied_bytes.saturating_add(size);
+        space.count(size)?;
         match target.create_file(name) {
             Ok(mut copy) => io::copy(&mut file, &mut copy).map(|_| None).map_err(ArchiveError::Io),
             Err(error) => super::unpack::describe_path_error(error).map(Some),

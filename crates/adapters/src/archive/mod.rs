@@ -9,6 +9,7 @@
 mod decompress;
 mod links;
 mod paths;
+mod space;
 mod tar;
 mod unpack;
 
@@ -16,22 +17,34 @@ use std::io;
 
 pub(crate) use self::unpack::{ExtractedFormat, unpack};
 
+/// Bytes that any archive may expand to, whatever its size.
+const FREE_EXPANSION: u64 = 100 << 20;
+
 /// Upper limits for one archive.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ArchiveLimits {
+pub struct ArchiveLimits {
     /// Number of entries, including directories.
-    pub(crate) max_entries: u64,
-    /// Sum of the sizes of all entries, in bytes.
-    pub(crate) max_bytes: u64,
-    /// Uncompressed size divided by compressed size, for compressed archives; and the size of what links copy divided by
-    /// the size of the archive.
-    pub(crate) max_ratio: u64,
+    pub max_entries: u64,
+    /// `RECORDING_ARCHIVE_MAX_BYTES`: sum of the sizes of all entries, and of what links copy.
+    pub max_bytes: u64,
+    /// `RECORDING_ARCHIVE_MAX_RATIO`: uncompressed size, beyond the first 100 MiB, divided by compressed size, for
+    /// compressed archives; and the size of what links copy divided by the size of the archive.
+    pub max_ratio: u64,
+    /// `RECORDING_MIN_FREE`: bytes of the file system that are left free.
+    pub min_free: u64,
 }
 
 impl Default for ArchiveLimits {
     fn default() -> Self {
-        // A recording of a whole day has some thousands of files; text compresses to a tenth.
-        Self { max_entries: 200_000, max_bytes: 1 << 40, max_ratio: 200 }
+        // A recording of a whole day has some thousands of files and some gigabytes; text compresses to a tenth.
+        Self { max_entries: 200_000, max_bytes: 50 << 30, max_ratio: 20, min_free: 0 }
+    }
+}
+
+impl ArchiveLimits {
+    /// How many bytes an archive of this size may expand to.
+    fn max_expanded_bytes(&self, size: u64) -> u64 {
+        size.saturating_mul(self.max_ratio).saturating_add(FREE_EXPANSION)
     }
 }
 

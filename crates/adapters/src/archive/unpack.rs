@@ -9,6 +9,7 @@ use domain::recording::FilePath;
 
 use super::links::{LinkCopier, SymbolicLinks};
 use super::paths::{self, PathPlace};
+use super::space::SpaceWatch;
 use super::tar::{TarEntry, TarEntryKind, TarReader};
 use super::{ArchiveError, ArchiveLimits, decompress, invalid_archive};
 use crate::confined_dir::ConfinedDir;
@@ -44,7 +45,7 @@ pub(crate) fn unpack(
     target: &ConfinedDir,
     limits: &ArchiveLimits,
 ) -> Result<Vec<ExtractedFormat>, ArchiveError> {
-    let max_copied_bytes = decompress::max_expanded_bytes(file.metadata()?.len(), limits);
+    let max_copied_bytes = limits.max_expanded_bytes(file.metadata()?.len()).min(limits.max_bytes);
     let source = decompress::open(file, limits)?;
     let unpacker = ArchiveUnpacker {
         target,
@@ -53,6 +54,7 @@ pub(crate) fn unpack(
         last_dir: None,
         buffer: vec![0; BUFFER_BYTES],
         links: LinkCopier::new(max_copied_bytes, limits, MAX_DEPTH),
+        space: SpaceWatch::new(target, limits.min_free),
     };
     unpacker.unpack_all(TarReader::new(source))
 }
@@ -66,6 +68,7 @@ struct ArchiveUnpacker<'a> {
     last_dir: Option<(String, ConfinedDir)>,
     buffer: Vec<u8>,
     links: LinkCopier,
+    space: SpaceWatch<'a>,
 }
 
 impl ArchiveUnpacker<'_> {
@@ -83,7 +86,7 @@ impl ArchiveUnpacker<'_> {
                     self.limits.max_entries
                 )));
             }
-            if bytes > self.limits.max_bytes {
+            if bytes.saturating_add(self.links.copied_bytes()) > self.limits.max_bytes {
                 return Err(invalid_archive(format!(
                     "the archive holds more than {} bytes",
                     self.limits.max_bytes
@@ -163,7 +166,8 @@ impl ArchiveUnpacker<'_> {
             TarEntryKind::File => self.write_file(&full_path, archive)?,
             TarEntryKind::HardLink => {
                 let dir = open_format_dir(self.target, format_id)?;
-                self.links.copy_hard_link(&dir, format_id, parts, &entry.link_target)?
+                let space = &mut self.space;
+                self.links.copy_hard_link(&dir, format_id, parts, &entry.link_target, space)?
             }
             TarEntryKind::SymbolicLink => {
                 let state = self.formats.entry(format_id.clone()).or_default();
@@ -182,7 +186,8 @@ impl ArchiveUnpacker<'_> {
                 continue;
             }
             let dir = open_format_dir(self.target, format_id)?;
-            let problems = self.links.copy_symbolic_links(&dir, format_id, &state.links)?;
+            let (links, space) = (&state.links, &mut self.space);
+            let problems = self.links.copy_symbolic_links(&dir, format_id, links, space)?;
             state.fault = problems.fault;
             for reason in problems.left_out {
                 state.leave_out(reason);
@@ -208,6 +213,7 @@ impl ArchiveUnpacker<'_> {
             if count == 0 {
                 return Ok(None);
             }
+            self.space.count(u64::try_from(count).unwrap_or(u64::MAX))?;
             file.write_all(&self.buffer[..count])?;
         }
     }

@@ -18,6 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use app::blocking::{BlockingError, RECORDING_CHANGES, RECORDING_READS};
 use app::ports::{
     BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, RecordingFormatId, Visibility,
 };
@@ -54,16 +55,24 @@ impl DirectoryBlobs {
         Self { dirs: Arc::new(dirs) }
     }
 
-    /// Runs `work` on a thread for blocking operations.
+    /// Runs `work` on a thread for changes, however long it takes.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&VisibilityDirs) -> io::Result<T> + Send + 'static,
     ) -> Result<T, BlobError> {
         let dirs = Arc::clone(&self.dirs);
-        match tokio::task::spawn_blocking(move || work(&dirs)).await {
-            Ok(result) => result.map_err(|error| blob_error(&error)),
-            Err(error) => Err(BlobError::Unavailable(error.to_string())),
-        }
+        let result = RECORDING_CHANGES.run(move || work(&dirs)).await;
+        result.map_err(thread_error)?.map_err(|error| blob_error(&error))
+    }
+
+    /// Runs `work` on a thread for reads. It fails if the file system does not answer in time.
+    async fn read_within<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&VisibilityDirs) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let dirs = Arc::clone(&self.dirs);
+        let result = RECORDING_READS.run_within(move || work(&dirs)).await;
+        result.map_err(thread_error)?.map_err(|error| blob_error(&error))
     }
 }
 
@@ -102,7 +111,7 @@ impl Blobs for DirectoryBlobs {
         format_id: &RecordingFormatId,
     ) -> Result<Vec<Visibility>, BlobError> {
         let format_id = format_id.clone();
-        self.run_blocking(move |dirs| dirs.locate_format(&format_id)).await
+        self.read_within(move |dirs| dirs.locate_format(&format_id)).await
     }
 
     async fn list_formats(
@@ -122,7 +131,7 @@ impl Blobs for DirectoryBlobs {
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError> {
         let format_id = format_id.clone();
-        self.run_blocking(move |dirs| dirs.list_files(&format_id, visibility, limit)).await
+        self.read_within(move |dirs| dirs.list_files(&format_id, visibility, limit)).await
     }
 
     async fn read_file_info(
@@ -132,7 +141,7 @@ impl Blobs for DirectoryBlobs {
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError> {
         let (format_id, path) = (format_id.clone(), path.clone());
-        self.run_blocking(move |dirs| {
+        self.read_within(move |dirs| {
             Ok(dirs.open_file(&format_id, visibility, &path)?.map(|(_, info)| info))
         })
         .await
@@ -147,7 +156,7 @@ impl Blobs for DirectoryBlobs {
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
         let (format_id, path) = (format_id.clone(), path.clone());
         let opened =
-            self.run_blocking(move |dirs| dirs.open_file(&format_id, visibility, &path)).await?;
+            self.read_within(move |dirs| dirs.open_file(&format_id, visibility, &path)).await?;
         Ok(opened.map(|(file, info)| {
             let span = span.unwrap_or(ByteSpan { start: 0, end: info.size });
             (info, stream_file(file, span))
@@ -171,8 +180,13 @@ impl Blobs for DirectoryBlobs {
     }
 
     async fn check_blobs(&self) -> Result<(), BlobError> {
-        self.run_blocking(VisibilityDirs::check_dirs).await
+        self.read_within(VisibilityDirs::check_dirs).await
     }
+}
+
+/// The error of work that got no thread, or was not done in time.
+fn thread_error(error: BlockingError) -> BlobError {
+    BlobError::Unavailable(error.to_string())
 }
 
 fn blob_error(error: &io::Error) -> BlobError {

@@ -235,6 +235,10 @@ fn unavailable_error(text: &str) -> StoreError {
 /// Converts an error of the client library, whose texts contain no secrets.
 pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     let text = format!("Redis: {error}");
+    if text.contains("OOM") && text.contains("maxmemory") {
+        let what = "Redis has reached maxmemory: it can still be read, but changes fail";
+        return StoreError::Unavailable(what.to_owned());
+    }
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreError::Corrupt(text),
         ErrorKind::Server(ServerErrorKind::ResponseError) if text.contains("WRONGTYPE") => {

@@ -92,17 +92,12 @@ impl OneTimeTokens for RedisStore {
     async fn take_token(
         &self,
         token: &str,
+        format_id: &RecordingFormatId,
         now: Timestamp,
-    ) -> Result<Option<RecordingFormatId>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let now = now.0.to_string();
-        let Some(text) = rows::to_text(&self.call_script(&TAKE_TOKEN, &[token, &now]).await?)?
-        else {
-            return Ok(None);
-        };
-        // A value that cannot be read grants nothing.
-        let granted: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let field = |name: &str| granted.get(name).and_then(|value| value.as_str());
-        let names = field("record_id").zip(field("format"));
-        Ok(names.and_then(|(record_id, format)| RecordingFormatId::parse(record_id, format)))
+        let (record_id, format) = (format_id.record_id.as_str(), format_id.format.as_str());
+        let taken = self.call_script(&TAKE_TOKEN, &[token, &now, record_id, format]).await?;
+        Ok(is_one(&taken))
     }
 }

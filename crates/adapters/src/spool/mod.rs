@@ -1,6 +1,7 @@
 //! The directories through which recordings are imported: the spool, where archives arrive; the work directory, where they
 //! are unpacked; and the quarantine, for archives that are kept because they were not imported.
 
+mod copy;
 mod growth;
 mod kept;
 mod locked_archive;
@@ -8,28 +9,28 @@ mod names;
 mod uploads;
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use app::blocking::IMPORTS;
 use app::ports::{
-    Entropy as _, KeptArchive, KeptPlace, RecordingFormatId, Spool, SpoolError, SpoolListing,
-    SpooledArchive, UnpackedFormat,
+    KeptArchive, KeptPlace, RecordingFormatId, Spool, SpoolError, SpoolListing, SpooledArchive,
+    UnpackedFormat,
 };
 use async_trait::async_trait;
 use domain::Timestamp;
-use rustix::fs::{FlockOperation, Stat, flock};
+use rustix::fs::{FlockOperation, flock};
 
+use self::copy::copy_into_spool;
 use self::growth::GrowthTracker;
 use self::locked_archive::LockedArchive;
-pub use self::uploads::UploadDir;
-use crate::archive::{self, ArchiveError, ArchiveLimits, ExtractedFormat};
+pub use self::uploads::{UploadDir, UploadLimits};
+pub use crate::archive::ArchiveLimits;
+use crate::archive::{self, ArchiveError, ExtractedFormat};
 use crate::blobs::transfer::WORK_DIR_PREFIX as TRANSFER_DIR_PREFIX;
 use crate::confined_dir::ConfinedDir;
-use crate::entropy::OsEntropy;
 use crate::leftovers;
 
 /// Prefix of the names of work directories. The token of the import follows.
@@ -61,6 +62,9 @@ struct SpoolState {
     spool: PathBuf,
     work: PathBuf,
     quarantine: PathBuf,
+    limits: ArchiveLimits,
+    /// Directories besides the work directory that take the files of recordings.
+    targets: Vec<PathBuf>,
     growth: Mutex<GrowthTracker>,
     /// The archives that this process has unpacked and not yet released.
     locked_archives: Mutex<Vec<LockedArchive>>,
@@ -71,8 +75,23 @@ impl SpoolDir {
     /// `RECORDING_QUARANTINE_DIR`, which are created when they are first needed.
     #[must_use]
     pub fn new(spool: PathBuf, work: PathBuf, quarantine: PathBuf) -> Self {
+        Self::with_limits(spool, work, quarantine, ArchiveLimits::default(), Vec::new())
+    }
+
+    /// Creates a spool with limits for archives. `targets` are the directories that take the files of recordings: the
+    /// reserve is left free there as well.
+    #[must_use]
+    pub fn with_limits(
+        spool: PathBuf,
+        work: PathBuf,
+        quarantine: PathBuf,
+        limits: ArchiveLimits,
+        targets: Vec<PathBuf>,
+    ) -> Self {
         let (growth, locked_archives) = (Mutex::default(), Mutex::default());
-        Self { state: Arc::new(SpoolState { spool, work, quarantine, growth, locked_archives }) }
+        let state =
+            SpoolState { spool, work, quarantine, limits, targets, growth, locked_archives };
+        Self { state: Arc::new(state) }
     }
 
     /// Runs `work` on a thread for blocking operations.
@@ -81,7 +100,7 @@ impl SpoolDir {
         work: impl FnOnce(&SpoolState) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let state = Arc::clone(&self.state);
-        match tokio::task::spawn_blocking(move || work(&state)).await {
+        match IMPORTS.run(move || work(&state)).await {
             Ok(result) => result,
             Err(error) => Err(SpoolError::Unavailable(error.to_string())),
         }
@@ -93,13 +112,28 @@ impl Spool for SpoolDir {
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError> {
         self.run_blocking(|state| {
             // A deployment that never receives archives has no spool directory.
-            let Some(dir) = open_dir(&state.spool).map_err(spool_error)? else {
+            let Some(dir) = open_dir(&state.spool).map_err(sthread_error)? else {
                 return Ok(SpoolListing::default());
             };
-            locked_archive::restore_pending_removals(&dir).map_err(spool_error)?;
-            names::rename_unusable(&dir, &state.spool).map_err(spool_error)?;
+            locked_archive::restore_pending_removals(&dir).map_err(sthread_error)?;
+            names::rename_unusable(&dir, &state.spool).map_err(sthread_error)?;
             let mut growth = state.growth.lock().unwrap_or_else(PoisonError::into_inner);
-            growth.scan(&dir).map_err(spool_error)
+            growth.scan(&dir).map_err(sthread_error)
+        })
+        .await
+    }
+
+    async fn count_free_bytes(&self) -> Result<Option<u64>, SpoolError> {
+        self.run_blocking(|state| {
+            make_dir(&state.work).map_err(sthread_error)?;
+            let mut least: Option<u64> = None;
+            for dir in std::iter::once(&state.work).chain(&state.targets) {
+                let Some(dir) = open_dir(dir).map_err(sthread_error)? else { continue };
+                let free = dir.count_free_bytes().map_err(sthread_error)?;
+                let free = free.map(|free| free.saturating_sub(state.limits.min_free));
+                least = least.into_iter().chain(free).min();
+            }
+            Ok(least)
         })
         .await
     }
@@ -107,7 +141,7 @@ impl Spool for SpoolDir {
     async fn copy_into_spool(&self, file: &Path) -> Result<SpooledArchive, SpoolError> {
         let file = file.to_owned();
         self.run_blocking(move |state| {
-            let spool = make_dir(&state.spool).map_err(spool_error)?;
+            let spool = make_dir(&state.spool).map_err(sthread_error)?;
             copy_into_spool(&file, &spool)
         })
         .await
@@ -127,7 +161,7 @@ impl Spool for SpoolDir {
         self.run_blocking(move |state| {
             if let Some(archive) = state.release_archive(&token) {
                 archive.remove_if_unchanged(
-                    &make_dir(&state.spool).map_err(spool_error)?,
+                    &make_dir(&state.spool).map_err(sthread_error)?,
                     &name,
                     &token,
                 )?;
@@ -158,39 +192,38 @@ impl Spool for SpoolDir {
     }
 
     async fn list_kept_archives(&self) -> Result<Vec<KeptArchive>, SpoolError> {
-        self.run_blocking(|state| state.list_kept().map_err(spool_error)).await
+        self.run_blocking(|state| state.list_kept().map_err(sthread_error)).await
     }
 
     async fn release_kept(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
         let name = name.to_owned();
-        self.run_blocking(move |state| state.release_kept(&name).map_err(spool_error)).await
+        self.run_blocking(move |state| state.release_kept(&name).map_err(sthread_error)).await
     }
 
     async fn remove_set_aside(&self, before: Timestamp) -> Result<Vec<String>, SpoolError> {
-        self.run_blocking(move |state| state.remove_set_aside(before).map_err(spool_error)).await
+        self.run_blocking(move |state| state.remove_set_aside(before).map_err(sthread_error)).await
     }
 
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError> {
-        self.run_blocking(|state| state.remove_abandoned().map_err(spool_error)).await
+        self.run_blocking(|state| state.remove_abandoned().map_err(sthread_error)).await
     }
 }
 
 impl SpoolState {
     fn unpack_archive(&self, name: &str, token: &str) -> Result<Vec<UnpackedFormat>, SpoolError> {
-        let spool = make_dir(&self.spool).map_err(spool_error)?;
-        let opened = spool.open_file(name).map_err(spool_error)?;
+        let spool = make_dir(&self.spool).map_err(sthread_error)?;
+        let opened = spool.open_file(name).map_err(sthread_error)?;
         let (file, stat) = opened.ok_or(SpoolError::Missing)?;
-        let work = make_dir(&self.work).map_err(spool_error)?;
-        let dir = work.make_dir(work_dir_name(token)).map_err(spool_error)?;
-        let mut lock = dir.create_file(LOCK_FILE).map_err(spool_error)?;
+        let work = make_dir(&self.work).map_err(sthread_error)?;
+        let dir = work.make_dir(work_dir_name(token)).map_err(sthread_error)?;
+        let mut lock = dir.create_file(LOCK_FILE).map_err(sthread_error)?;
         // On a file system without locks nothing is locked; the claim on the import then expires by itself.
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
-        lock.write_all(name.as_bytes()).map_err(spool_error)?;
+        lock.write_all(name.as_bytes()).map_err(sthread_error)?;
         self.add_locked_archive(LockedArchive::new(token, &stat, lock));
-        let limits = ArchiveLimits::default();
-        let formats = archive::unpack(file, &dir, &limits).map_err(|error| match error {
+        let formats = archive::unpack(file, &dir, &self.limits).map_err(|error| match error {
             ArchiveError::Invalid(reason) => SpoolError::InvalidArchive(reason),
-            ArchiveError::Io(error) => spool_error(error),
+            ArchiveError::Io(error) => sthread_error(error),
         })?;
         if formats.len() > MAX_FORMATS {
             let reason = format!("the archive holds more than {MAX_FORMATS} formats");
@@ -220,7 +253,7 @@ impl SpoolState {
 
     /// Removes a work directory. One that cannot be removed is named in the log, and is tried again by the next scan.
     fn remove_work_dir(&self, token: &str) -> Result<(), SpoolError> {
-        let work = make_dir(&self.work).map_err(spool_error)?;
+        let work = make_dir(&self.work).map_err(sthread_error)?;
         let name = work_dir_name(token);
         if let Err(error) = work.remove_tree(&name) {
             leftovers::warn_once(&self.work.join(name), &error);
@@ -301,7 +334,7 @@ fn read_format(
     let path = root.join(format_id.format.as_str()).join(format_id.record_id.as_str());
     let metadata = match fault {
         Some(fault) => Err(fault),
-        None => read_metadata(dir, &format_id).map_err(spool_error)?,
+        None => read_metadata(dir, &format_id).map_err(sthread_error)?,
     };
     Ok(UnpackedFormat { format_id, dir: path, metadata, left_out })
 }
@@ -322,42 +355,6 @@ fn read_metadata(
     Ok(Ok(bytes))
 }
 
-/// Copies a file into the spool, unless it is already a file of the spool.
-fn copy_into_spool(file: &Path, spool: &ConfinedDir) -> Result<SpooledArchive, SpoolError> {
-    let name = file.file_name().map(names::usable_name);
-    let name = name.filter(|name| growth::is_archive(name));
-    let name_error = || {
-        SpoolError::InvalidArchive(
-            "the name does not end in .tar, .tar.gz, .tgz or .tar.zst".to_owned(),
-        )
-    };
-    let name = name.ok_or_else(name_error)?;
-    let name = name.as_str();
-    let unreadable = |error: io::Error| SpoolError::InvalidArchive(error.to_string());
-    let mut source = File::open(file).map_err(unreadable)?;
-    let metadata = source.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(SpoolError::InvalidArchive("not a regular file".to_owned()));
-    }
-    let spooled = spool.open_file(name).map_err(spool_error)?;
-    let is_source = |stat: &Stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino());
-    if spooled.is_some_and(|(_, stat)| is_source(&stat)) {
-        return Ok(SpooledArchive { name: name.to_owned(), size: metadata.len() });
-    }
-    let unfinished = format!(".copying-{}~{name}", OsEntropy.generate_uuid());
-    let mut target = spool.create_file(&unfinished).map_err(spool_error)?;
-    let copied = io::copy(&mut source, &mut target).and_then(|size| {
-        target.sync_all().and_then(|()| spool.replace(&unfinished, spool, name)).map(|()| size)
-    });
-    match copied {
-        Ok(size) => Ok(SpooledArchive { name: name.to_owned(), size }),
-        Err(error) => {
-            let _ = spool.unlink(&unfinished);
-            Err(spool_error(error))
-        }
-    }
-}
-
 fn work_dir_name(token: &str) -> String {
     format!("{WORK_DIR_PREFIX}{token}")
 }
@@ -376,7 +373,7 @@ fn make_dir(path: &Path) -> io::Result<ConfinedDir> {
     ConfinedDir::open(path)
 }
 
-fn spool_error(error: io::Error) -> SpoolError {
+fn sthread_error(error: io::Error) -> SpoolError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             SpoolError::Full(error.to_string())

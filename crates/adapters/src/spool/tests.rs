@@ -1,17 +1,20 @@
 //! Archives that arrive in the spool, grow, are replaced, are quarantined, and are uploaded.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
-use app::ports::{SpooledArchive, UploadError, Uploads as _};
+use app::ports::{SpooledArchive, UploadError, UploadId, Uploads as _};
 use domain::recording::RecordId;
 use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use testkit::samples::SampleRecording;
 
+use super::uploads::unfinished_name;
 use super::*;
+
+const NO_LIMITS: UploadLimits = UploadLimits { quota_bytes: u64::MAX, min_free: 0 };
 
 struct SpoolFixture {
     dir: TempDir,
@@ -29,6 +32,11 @@ impl SpoolFixture {
         let sample = SampleRecording::new(7);
         let name = format!("{}.tar", sample.record_id);
         Self { dir, spool: SpoolDir::new(spool, work, quarantine), sample, name }
+    }
+
+    fn upload_id(&self) -> UploadId {
+        let record_id = RecordId::parse(&self.sample.record_id).unwrap();
+        UploadId { record_id, uploader: "0123456789abcdef".to_owned() }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -181,8 +189,9 @@ async fn abandoned_work_directories_are_removed_and_those_in_use_stay() {
 #[tokio::test]
 async fn interrupted_uploads_are_continued() {
     let fixture = SpoolFixture::new();
-    let uploads = UploadDir::new(fixture.path("spool"));
-    let id = RecordId::parse(&fixture.sample.record_id).unwrap();
+    let uploads = UploadDir::new(fixture.path("spool"), NO_LIMITS);
+    let id = fixture.upload_id();
+    let spooled = fixture.path("spool").join(id.archive_name());
     let archive = fixture.sample.archive(&["video"]);
     let total = archive.len() as u64;
     let stream_chunks = |bytes: &[u8], interrupted: bool| {
@@ -198,7 +207,7 @@ async fn interrupted_uploads_are_continued() {
     let interrupted = uploads.append_upload(&id, 0, total, stream_chunks(first, true)).await;
     assert_eq!(interrupted, Err(UploadError::Interrupted));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(5000));
-    assert!(fixture.list_complete().await.is_empty() && !fixture.archive_path().exists());
+    assert!(fixture.list_complete().await.is_empty() && !spooled.exists());
     let wrong = uploads.append_upload(&id, 4999, total, stream_chunks(rest, false)).await;
     assert_eq!(wrong, Err(UploadError::WrongOffset(5000)));
     let larger = uploads.append_upload(&id, 0, 100, stream_chunks(first, false)).await;
@@ -209,7 +218,7 @@ async fn interrupted_uploads_are_continued() {
         Ok(total)
     );
     // Another process writes to the same upload.
-    let name = format!(".upload-{}", fixture.name);
+    let name = unfinished_name(&id);
     let other_writer = File::open(fixture.path("spool").join(&name)).unwrap();
     flock(&other_writer, FlockOperation::LockExclusive).unwrap();
     assert_eq!(
@@ -218,11 +227,63 @@ async fn interrupted_uploads_are_continued() {
     );
     drop(other_writer);
     uploads.complete_upload(&id, sha256).await.unwrap();
-    assert_eq!(fs::read(fixture.archive_path()).unwrap(), archive);
+    assert_eq!(fs::read(spooled).unwrap(), archive);
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(0));
     uploads.append_upload(&id, 0, total, stream_chunks(first, false)).await.unwrap();
     assert_eq!(uploads.complete_upload(&id, sha256).await, Err(UploadError::DigestMismatch));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stalls_loses_its_place_and_keeps_its_bytes() {
+    let fixture = SpoolFixture::new();
+    let uploads = UploadDir::new(fixture.path("spool"), NO_LIMITS);
+    let id = fixture.upload_id();
+    // One byte a second for ever, and a thousand bytes that are followed by nothing.
+    let trickle = stream::repeat_with(|| Ok(bytes::Bytes::from_static(b"x"))).then(async |byte| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        byte
+    });
+    let stalled = uploads.append_upload(&id, 0, 1 << 20, trickle.boxed()).await;
+    assert_eq!(stalled, Err(UploadError::Stalled));
+    let received = uploads.count_received_bytes(&id).await.unwrap();
+    assert!((50..=60).contains(&received), "{received}");
+    let start = stream::iter([Ok(bytes::Bytes::from(vec![0; 1000]))]);
+    let silent = start.chain(stream::pending()).boxed();
+    let stalled = uploads.append_upload(&id, received, 1 << 20, silent).await;
+    assert_eq!(stalled, Err(UploadError::Stalled));
+    assert_eq!(uploads.count_received_bytes(&id).await, Ok(received + 1000));
+    // A slow line that brings enough keeps its place for hours.
+    let slow =
+        stream::repeat_with(|| Ok(bytes::Bytes::from(vec![0; 64 << 10]))).then(async |chunk| {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            chunk
+        });
+    let slow = slow.take(200).boxed();
+    assert_eq!(uploads.append_upload(&id, 0, 200 * (64 << 10), slow).await, Ok(200 * (64 << 10)));
+}
+
+#[tokio::test]
+async fn a_server_has_a_quota_and_the_reserve_stays_free() {
+    let fixture = SpoolFixture::new();
+    let bytes = |count: usize| stream::iter([Ok(bytes::Bytes::from(vec![0; count]))]).boxed();
+    let limits = UploadLimits { quota_bytes: 1000, min_free: 0 };
+    let uploads = UploadDir::new(fixture.path("spool"), limits);
+    let [first, second] = ["a", "b"].map(|record_id| {
+        let record_id = RecordId::parse(record_id).unwrap();
+        UploadId { record_id, ..fixture.upload_id() }
+    });
+    let other = UploadId { uploader: "fedcba9876543210".to_owned(), ..second.clone() };
+    assert_eq!(uploads.append_upload(&first, 0, 900, bytes(600)).await, Ok(600));
+    let refused = uploads.append_upload(&second, 0, 401, bytes(1)).await;
+    assert_eq!(refused, Err(UploadError::QuotaExceeded));
+    assert_eq!(uploads.append_upload(&second, 0, 400, bytes(1)).await, Ok(1));
+    assert_eq!(uploads.append_upload(&other, 0, 1000, bytes(1)).await, Ok(1));
+    // Its own bytes do not count twice.
+    assert_eq!(uploads.append_upload(&first, 600, 900, bytes(300)).await, Ok(900));
+    let reserve = UploadLimits { quota_bytes: u64::MAX, min_free: u64::MAX };
+    let uploads = UploadDir::new(fixture.path("spool"), reserve);
+    assert_eq!(uploads.append_upload(&other, 0, 1, bytes(1)).await, Err(UploadError::Full));
 }
 
 #[tokio::test]

@@ -1,16 +1,19 @@
 //! Uploads of archives into the spool. An incomplete upload is a file whose name begins with a dot, so it is not imported.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use app::ports::{Clock as _, UploadBytes, UploadError, Uploads};
+use app::blocking::UPLOADS;
+use app::ports::{Clock as _, UploadBytes, UploadError, UploadId, Uploads};
 use async_trait::async_trait;
-use domain::recording::RecordId;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use rustix::fs::{FlockOperation, Stat, flock};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncWriteExt as _, BufWriter};
+use tokio::time::{Instant, timeout_at};
 
 use super::make_dir;
 use crate::confined_dir::ConfinedDir;
@@ -24,27 +27,41 @@ const ABANDONED_AFTER_S: i64 = 7 * 86_400;
 /// Size of the buffer for writing, and for reading when the digest is checked.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Bytes that an upload must bring within [`PACE_WINDOW`] to keep its place.
+const MIN_WINDOW_BYTES: u64 = 256 * 1024;
+/// The time within which an upload must make progress.
+const PACE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Limits of uploads.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimits {
+    /// `RECORDING_UPLOAD_QUOTA_BYTES`: bytes that one server may have in uploads that are not complete.
+    pub quota_bytes: u64,
+    /// `RECORDING_MIN_FREE`: bytes of the file system that are left free.
+    pub min_free: u64,
+}
+
 /// Receives uploads into the spool directory.
 #[derive(Clone, Debug)]
 pub struct UploadDir {
     spool: PathBuf,
+    limits: UploadLimits,
 }
 
 impl UploadDir {
     /// Creates a receiver for the directory of `RECORDING_SPOOL_DIR`.
     #[must_use]
-    pub fn new(spool: PathBuf) -> Self {
-        Self { spool }
+    pub fn new(spool: PathBuf, limits: UploadLimits) -> Self {
+        Self { spool, limits }
     }
 
-    /// Runs `work` with the spool directory and the name of the archive, on a thread for blocking operations.
+    /// Runs `work` with the spool directory, on a thread for blocking operations.
     async fn run_blocking<T: Send + 'static>(
         &self,
-        record_id: &RecordId,
-        work: impl FnOnce(&Path, &str) -> Result<T, UploadError> + Send + 'static,
+        work: impl FnOnce(&Path) -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {
-        let (spool, name) = (self.spool.clone(), archive_name(record_id));
-        match tokio::task::spawn_blocking(move || work(&spool, &name)).await {
+        let spool = self.spool.clone();
+        match UPLOADS.run(move || work(&spool)).await {
             Ok(result) => result,
             Err(error) => Err(UploadError::Unavailable(error.to_string())),
         }
@@ -53,10 +70,11 @@ impl UploadDir {
 
 #[async_trait]
 impl Uploads for UploadDir {
-    async fn count_received_bytes(&self, record_id: &RecordId) -> Result<u64, UploadError> {
-        self.run_blocking(record_id, |spool, name| {
+    async fn count_received_bytes(&self, upload: &UploadId) -> Result<u64, UploadError> {
+        let name = unfinished_name(upload);
+        self.run_blocking(move |spool| {
             let dir = make_dir(spool).map_err(upload_error)?;
-            let file = dir.open_file(format!("{UPLOAD_PREFIX}{name}")).map_err(upload_error)?;
+            let file = dir.open_file(name).map_err(upload_error)?;
             Ok(file.map_or(0, |(_, stat)| u64::try_from(stat.st_size).unwrap_or_default()))
         })
         .await
@@ -64,57 +82,128 @@ impl Uploads for UploadDir {
 
     async fn append_upload(
         &self,
-        record_id: &RecordId,
+        upload: &UploadId,
         offset: u64,
         total: u64,
         mut bytes: UploadBytes,
     ) -> Result<u64, UploadError> {
+        let (opened, limits) = (upload.clone(), self.limits);
         let file = self
-            .run_blocking(record_id, move |spool, name| open_upload(spool, name, offset))
+            .run_blocking(move |spool| open_upload(spool, &opened, offset, total, limits))
             .await?;
-        let mut writer = BufWriter::with_capacity(BUFFER_BYTES, tokio::fs::File::from_std(file));
+        let mut writer = UploadWriter { file: Arc::new(file), buffer: Vec::new() };
+        let mut pace = Pace::new();
         let mut received = offset;
-        let mut result = Ok(());
-        while let Some(chunk) = bytes.next().await {
-            let Ok(chunk) = chunk else {
-                result = Err(UploadError::Interrupted);
-                break;
-            };
-            let new_length =
-                received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-            if new_length > total {
-                result = Err(UploadError::TooLarge);
-                break;
+        let result = loop {
+            match pace.await_chunk(&mut bytes).await {
+                None => break Err(UploadError::Stalled),
+                Some(None) => break Ok(()),
+                Some(Some(Err(_))) => break Err(UploadError::Interrupted),
+                Some(Some(Ok(chunk))) => {
+                    let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    let new_length = received.saturating_add(length);
+                    if new_length > total {
+                        break Err(UploadError::TooLarge);
+                    }
+                    writer.write(&chunk).await?;
+                    received = new_length;
+                }
             }
-            writer.write_all(&chunk).await.map_err(upload_error)?;
-            received = new_length;
-        }
+        };
         // The bytes received so far are kept even if the upload was interrupted.
-        writer.flush().await.map_err(upload_error)?;
+        writer.flush().await?;
         result.map(|()| received)
     }
 
     async fn complete_upload(
         &self,
-        record_id: &RecordId,
+        upload: &UploadId,
         sha256: [u8; 32],
     ) -> Result<(), UploadError> {
-        self.run_blocking(record_id, move |spool, name| complete_upload(spool, name, sha256)).await
+        let upload = upload.clone();
+        self.run_blocking(move |spool| complete_upload(spool, &upload, sha256)).await
     }
 }
 
-/// The name of an uploaded archive. The importer lets it contain this recording only.
-fn archive_name(record_id: &RecordId) -> String {
-    match record_id.is_made_by_bbb() {
-        true => format!("{record_id}.tar"),
-        false => format!("{record_id}.upload.tar"),
+/// The name of the file of an upload that is not complete.
+pub(super) fn unfinished_name(upload: &UploadId) -> String {
+    format!("{}{}", uploader_prefix(upload), upload.archive_name())
+}
+
+/// How the names of a server's uploads begin.
+fn uploader_prefix(upload: &UploadId) -> String {
+    format!("{UPLOAD_PREFIX}{}-", upload.uploader)
+}
+
+/// Watches the pace of an upload, so that one that stalls does not keep its place.
+struct Pace {
+    window_end: Instant,
+    window_bytes: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { window_end: Instant::now() + PACE_WINDOW, window_bytes: 0 }
+    }
+
+    /// Waits for the next chunk; `None` if too little has come within the time.
+    async fn await_chunk(&mut self, bytes: &mut UploadBytes) -> Option<Option<io::Result<Bytes>>> {
+        loop {
+            let chunk = timeout_at(self.window_end, bytes.next()).await.ok();
+            if let Some(Some(Ok(chunk))) = &chunk {
+                let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                self.window_bytes = self.window_bytes.saturating_add(length);
+            }
+            // A sender of single bytes is never awaited until the end of the window.
+            let now = Instant::now();
+            if now >= self.window_end {
+                if self.window_bytes < MIN_WINDOW_BYTES {
+                    return None;
+                }
+                *self = Self { window_end: now + PACE_WINDOW, window_bytes: 0 };
+            }
+            if chunk.is_some() {
+                return chunk;
+            }
+        }
+    }
+}
+
+/// Writes an upload in large pieces, on the threads for uploads.
+struct UploadWriter {
+    file: Arc<File>,
+    buffer: Vec<u8>,
+}
+
+impl UploadWriter {
+    async fn write(&mut self, chunk: &[u8]) -> Result<(), UploadError> {
+        self.buffer.extend_from_slice(chunk);
+        if self.buffer.len() >= BUFFER_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), UploadError> {
+        let (file, buffer) = (Arc::clone(&self.file), std::mem::take(&mut self.buffer));
+        let written = UPLOADS.run(move || (&*file).write_all(&buffer)).await;
+        let written = written.map_err(|error| UploadError::Unavailable(error.to_string()))?;
+        written.map_err(upload_error)
     }
 }
 
 /// Opens and locks the file of an upload at `offset`, which must be its end; an offset of 0 starts the upload anew.
-fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadError> {
+/// Fails if the whole upload would exceed the quota of its server, or the space.
+fn open_upload(
+    spool: &Path,
+    upload: &UploadId,
+    offset: u64,
+    total: u64,
+    limits: UploadLimits,
+) -> Result<File, UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
-    let name = format!("{UPLOAD_PREFIX}{name}");
+    let name = unfinished_name(upload);
+    let others = count_other_bytes(&dir, upload, &name).map_err(upload_error)?;
+    if others.saturating_add(total) > limits.quota_bytes {
+        return Err(UploadError::QuotaExceeded);
+    }
     let mut file = dir.open_or_create(&name).map_err(upload_error)?;
     lock_file(&file)?;
     let size = file.metadata().map_err(upload_error)?.len();
@@ -123,13 +212,32 @@ fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadErro
     } else if offset != size {
         return Err(UploadError::WrongOffset(size));
     }
+    let needed = total.saturating_sub(offset).saturating_add(limits.min_free);
+    if dir.count_free_bytes().map_err(upload_error)?.is_some_and(|free| free < needed) {
+        return Err(UploadError::Full);
+    }
     file.seek(io::SeekFrom::Start(offset)).map_err(upload_error)?;
     Ok(file)
 }
 
-fn complete_upload(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), UploadError> {
+/// Counts the bytes of the other uploads of a server that are not complete.
+fn count_other_bytes(dir: &ConfinedDir, upload: &UploadId, name: &str) -> io::Result<u64> {
+    let prefix = uploader_prefix(upload);
+    let mut bytes = 0_u64;
+    for other in dir.names()? {
+        if other == *name || !other.to_str().is_some_and(|other| other.starts_with(&prefix)) {
+            continue;
+        }
+        if let Some((_, stat)) = dir.open_file(&other)? {
+            bytes = bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or_default());
+        }
+    }
+    Ok(bytes)
+}
+
+fn complete_upload(spool: &Path, upload: &UploadId, sha256: [u8; 32]) -> Result<(), UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
-    let unfinished = format!("{UPLOAD_PREFIX}{name}");
+    let unfinished = unfinished_name(upload);
     let Some(file) = dir.open_for_locking(&unfinished).map_err(upload_error)? else {
         return Err(UploadError::WrongOffset(0));
     };
@@ -139,7 +247,7 @@ fn complete_upload(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), Upl
         return Err(UploadError::DigestMismatch);
     }
     file.sync_all().map_err(upload_error)?;
-    rename_to_archive(&dir, &unfinished, name).map_err(upload_error)
+    rename_to_archive(&dir, &unfinished, &upload.archive_name()).map_err(upload_error)
 }
 
 fn rename_to_archive(dir: &ConfinedDir, unfinished: &str, name: &str) -> io::Result<()> {

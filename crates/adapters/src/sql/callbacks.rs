@@ -130,3 +130,14 @@ pub(super) fn link_recording(
     connection.execute(LINK, values![&callback.meeting_id, recording, now])?;
     connection.query_first(BY_MEETING, values![&callback.meeting_id], read_callback)
 }
+
+/// Deletes callbacks that were last changed before that time.
+pub(super) fn forget(
+    connection: &mut dyn SqlConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    const FORGET: &str = "DELETE FROM callback_data WHERE id IN \
+        (SELECT id FROM callback_data WHERE updated_at < ?1 ORDER BY id LIMIT ?2)";
+    connection.execute(FORGET, values![before, limit])
+}

@@ -60,6 +60,14 @@ pub trait Database: Send + Sync + 'static {
     /// Returns why calls must fail at once. `None` if the database is there, as far as is known.
     fn outage(&self) -> Option<StoreError>;
 
+    /// Checks the files of a database on this machine, as far as that is quick.
+    fn check_files(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Takes note of an error of a call.
+    fn note_error(&self, _error: &StoreError) {}
+
     /// Returns the current revision of the data.
     fn revision(&self) -> Revision;
 
@@ -103,10 +111,11 @@ impl<D: Database> SqlStore<D> {
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
         invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
-        match self.database.outage() {
-            Some(error) => Err(error),
-            None => self.writer.run(operation, invalidates_join_cache).await,
+        if let Some(error) = self.database.outage() {
+            return Err(error);
         }
+        let result = self.writer.run(operation, invalidates_join_cache).await;
+        result.inspect_err(|error| self.database.note_error(error))
     }
 
     /// Runs an operation in the next transaction; returns when that is committed.
@@ -154,6 +163,7 @@ impl<D: Database> SqlStore<D> {
     async fn run_write_check(&self) -> Result<(), StoreError> {
         const WRITE: &str = "INSERT INTO write_check (one, checks) VALUES (1, 1) \
             ON CONFLICT (one) DO UPDATE SET checks = write_check.checks + 1";
+        self.database.check_files()?;
         self.queue(|connection| connection.execute(WRITE, &[]), false).await?;
         self.database
             .read(|connection| {

@@ -28,6 +28,8 @@ pub(super) struct StoredDetails {
     edits: Vec<(String, Option<String>)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metadata_formats: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uploaded_by: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,7 @@ impl StoredDetails {
             raw_size,
             metadata_edits: edits,
             metadata_formats,
+            uploaded_by,
         } = recording.details.clone();
         let convert = |BreakoutPlace { parent_id, sequence, free_join }| StoredBreakout {
             parent_id,
@@ -56,7 +59,16 @@ impl StoredDetails {
         let formats = recording.formats.iter().map(|format| (&format.format, format.size));
         let sizes = formats.filter_map(size).collect();
         let breakout = breakout.map(convert);
-        Self { is_breakout, breakout, breakout_rooms, raw_size, sizes, edits, metadata_formats }
+        Self {
+            is_breakout,
+            breakout,
+            breakout_rooms,
+            raw_size,
+            sizes,
+            edits,
+            metadata_formats,
+            uploaded_by,
+        }
     }
 
     /// Writes the details to their recording.
@@ -76,6 +88,7 @@ impl StoredDetails {
             raw_size: self.raw_size,
             metadata_edits: self.edits,
             metadata_formats: self.metadata_formats,
+            uploaded_by: self.uploaded_by,
         };
     }
 }

@@ -86,6 +86,11 @@ impl<D: Database> Recordings for SqlStore<D> {
         self.write_keeping_cache(move |connection| callbacks::put_callback(connection, &callback))
             .await
     }
+
+    async fn forget_callbacks(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write_keeping_cache(move |connection| callbacks::forget(connection, before, limit))
+            .await
+    }
 }
 
 /// Runs several statements that see the same state of the database.

@@ -13,7 +13,7 @@ use domain::recording::catalog::{RecordingFilter, RecordingStates, TenantScope};
 
 use super::connection::SqlConnection;
 use super::metadata_conditions::{MetadataCondition, is_storable};
-use super::statement::StatementBuilder;
+use super::statement::{StatementBuilder, rounded_up};
 
 /// The maximum number of recordings that are found by the index and sorted to get one page.
 const MAX_GATHERED: i64 = 2_000;
@@ -289,9 +289,9 @@ fn push_id_ranges<'a>(statement: &mut StatementBuilder<'a>, ranges: &'a [(&'a st
             ));
         }
         [.., last] => {
-            // A join, since there may be thousands of ranges. Their number is rounded up to a power
-            // of two, so that there are few statements of different texts.
-            let missing = ranges.len().next_power_of_two() - ranges.len();
+            // A join, since there may be thousands of ranges. Their number is rounded up, so that
+            // there are few statements of different texts.
+            let missing = rounded_up(ranges.len()) - ranges.len();
             let padded = ranges.iter().chain(std::iter::repeat_n(last, missing));
             let rows: Vec<String> = padded
                 .map(|(from, to)| {

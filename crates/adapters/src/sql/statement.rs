@@ -3,6 +3,18 @@
 
 use super::connection::SqlValue;
 
+/// From here on numbers of parameters are rounded up to multiples of this number: SQLite takes
+/// 32,766 parameters.
+const LARGE_STEP: usize = 2048;
+
+/// Rounds a number of parameters up to the next power of two, or multiple of [`LARGE_STEP`].
+pub(super) fn rounded_up(number: usize) -> usize {
+    match number {
+        0..=LARGE_STEP => number.next_power_of_two(),
+        _ => number.next_multiple_of(LARGE_STEP),
+    }
+}
+
 /// A statement and its parameters.
 #[derive(Default)]
 pub(super) struct StatementBuilder<'a> {
@@ -21,11 +33,11 @@ impl<'a> StatementBuilder<'a> {
         format!("?{}", self.values.len())
     }
 
-    /// Adds several parameters and returns their placeholders. Their number is rounded up to a
-    /// power of two by repeating the last one, so that there are few statements of different texts.
+    /// Adds several parameters and returns their placeholders. Their number is rounded up by
+    /// repeating the last one, so that there are few statements of different texts.
     pub(super) fn bind_all<T: Copy + Into<SqlValue<'a>>>(&mut self, values: &[T]) -> String {
         let last = values.last().copied();
-        let missing = values.len().next_power_of_two() - values.len();
+        let missing = rounded_up(values.len()) - values.len();
         let padding = last.into_iter().cycle().take(missing);
         let padded: Vec<T> = values.iter().copied().chain(padding).collect();
         padded.into_iter().map(|value| self.bind(value)).collect::<Vec<_>>().join(", ")

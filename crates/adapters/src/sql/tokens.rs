@@ -23,10 +23,11 @@ impl<D: Database> OneTimeTokens for SqlStore<D> {
     async fn take_token(
         &self,
         token: &str,
+        format_id: &RecordingFormatId,
         now: Timestamp,
-    ) -> Result<Option<RecordingFormatId>, StoreError> {
-        let token = token.to_owned();
-        self.write(move |connection| take_token(connection, &token, now)).await
+    ) -> Result<bool, StoreError> {
+        let (token, format_id) = (token.to_owned(), format_id.clone());
+        self.write(move |connection| take_token(connection, &token, &format_id, now)).await
     }
 }
 
@@ -50,13 +51,12 @@ fn put_token(
 fn take_token(
     connection: &mut dyn SqlConnection,
     token: &str,
+    format_id: &RecordingFormatId,
     now: Timestamp,
-) -> Result<Option<RecordingFormatId>, StoreError> {
-    const TAKE: &str = "DELETE FROM one_time_tokens WHERE token = ?1 \
-        RETURNING record_id, format, valid_until";
-    let taken = connection.query_first(TAKE, values![token], |row| {
-        let (record_id, format) = (row.get::<String>(0)?, row.get::<String>(1)?);
-        Ok((RecordingFormatId::parse(&record_id, &format), Timestamp(row.get(2)?)))
-    })?;
-    Ok(taken.filter(|(_, until)| now < *until).and_then(|(format_id, _)| format_id))
+) -> Result<bool, StoreError> {
+    const TAKE: &str = "DELETE FROM one_time_tokens WHERE token = ?1 AND record_id = ?2 \
+        AND format = ?3 RETURNING valid_until";
+    let values = values![token, format_id.record_id.as_str(), format_id.format.as_str()];
+    let until = connection.query_first(TAKE, values, |row| Ok(Timestamp(row.get(0)?)))?;
+    Ok(until.is_some_and(|until| now < until))
 }

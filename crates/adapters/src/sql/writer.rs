@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use app::ports::StoreError;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::SqlConnection;
@@ -19,6 +20,10 @@ const MAX_QUEUED: usize = 1024;
 pub(crate) trait WriteConnection: Send + 'static {
     /// The maximum number of operations in one transaction.
     const MAX_BATCH: usize;
+    /// The time without transactions after which [`Self::tidy_up`] is called; `None`: never.
+    const IDLE_TIME: Option<Duration> = None;
+    /// Whether the end of the thread is awaited when the store is closed.
+    const IS_AWAITED: bool = false;
 
     /// Begins a transaction that excludes all other writers, also those of other processes.
     fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError>;
@@ -29,6 +34,10 @@ pub(crate) trait WriteConnection: Send + 'static {
     /// Records that a transaction has ended, before callers get their results.
     /// `invalidates_join_cache` tells whether it changed more than counts of joins.
     fn report_change(&self, invalidates_join_cache: bool);
+
+    /// Does what is left to do after transactions, once none have come for a while, or when the
+    /// store is closed.
+    fn tidy_up(&mut self, _is_last: bool) {}
 }
 
 /// Sends the caller the result of its operation, once the transaction has ended.
@@ -45,23 +54,36 @@ struct WriteJob {
 
 /// A handle of the writing thread, which ends when the handle is dropped.
 pub(super) struct WriteThread {
+    // Declared before the thread: it ends when the queue is closed.
     queue: mpsc::Sender<WriteJob>,
     timeout: Option<Duration>,
+    _end: AwaitedEnd,
+}
+
+/// Waits for the end of a thread when it is dropped; for nothing without a thread.
+struct AwaitedEnd(Option<thread::JoinHandle<()>>);
+
+impl Drop for AwaitedEnd {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl WriteThread {
-    pub(super) fn start(
-        connection: impl WriteConnection,
+    pub(super) fn start<C: WriteConnection>(
+        connection: C,
         pending_joins: Arc<PendingJoins>,
         name: &str,
         timeout: Option<Duration>,
     ) -> Result<Self, StoreError> {
         let (queue, receiver) = mpsc::channel(MAX_QUEUED);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || run_jobs(connection, receiver, &pending_joins))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { queue, timeout })
+        Ok(Self { queue, timeout, _end: AwaitedEnd(C::IS_AWAITED.then_some(thread)) })
     }
 
     /// Runs an operation in the next transaction; returns when that is committed.
@@ -144,18 +166,70 @@ impl Drop for AbortOnPanic {
 
 fn run_jobs<C: WriteConnection>(
     mut connection: C,
-    mut queue: mpsc::Receiver<WriteJob>,
+    queue: mpsc::Receiver<WriteJob>,
     pending_joins: &PendingJoins,
 ) {
     let _abort_on_panic = AbortOnPanic;
-    while let Some(first) = queue.blocking_recv() {
+    let mut queue = JobQueue::new(queue, C::IDLE_TIME);
+    let mut must_tidy_up = false;
+    loop {
+        let first = match queue.take(must_tidy_up) {
+            NextJob::Job(job) => job,
+            NextJob::Idle => {
+                connection.tidy_up(false);
+                must_tidy_up = false;
+                continue;
+            }
+            NextJob::End => break,
+        };
         let mut batch = vec![first];
         while batch.len() < C::MAX_BATCH
-            && let Ok(next) = queue.try_recv()
+            && let Ok(next) = queue.jobs.try_recv()
         {
             batch.push(next);
         }
         run_batch(&mut connection, batch, pending_joins);
+        must_tidy_up = true;
+    }
+    if must_tidy_up {
+        connection.tidy_up(true);
+    }
+}
+
+/// What the thread does next.
+enum NextJob {
+    Job(WriteJob),
+    /// No job has come for a while.
+    Idle,
+    End,
+}
+
+/// The queue as its thread sees it.
+struct JobQueue {
+    jobs: mpsc::Receiver<WriteJob>,
+    /// How long the thread waits for a job before it is idle, and the runtime whose clock it uses.
+    idle: Option<(Duration, Runtime)>,
+}
+
+impl JobQueue {
+    fn new(jobs: mpsc::Receiver<WriteJob>, idle_time: Option<Duration>) -> Self {
+        let clock = || Builder::new_current_thread().enable_time().build().ok();
+        Self { jobs, idle: idle_time.and_then(|time| Some((time, clock()?))) }
+    }
+
+    /// Waits for the next job. It may be idle only if there is something to tidy up.
+    fn take(&mut self, may_be_idle: bool) -> NextJob {
+        let of_job = |job: Option<WriteJob>| job.map_or(NextJob::End, NextJob::Job);
+        match &self.idle {
+            Some((time, runtime)) if may_be_idle => {
+                if let Ok(job) = self.jobs.try_recv() {
+                    return NextJob::Job(job);
+                }
+                let waiting = async { tokio::time::timeout(*time, self.jobs.recv()).await };
+                runtime.block_on(waiting).map_or(NextJob::Idle, of_job)
+            }
+            _ => of_job(self.jobs.blocking_recv()),
+        }
     }
 }
 

@@ -4,42 +4,36 @@ use app::ports::{Finding, Inspect, StoreError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
+use super::care::find_damage;
 use super::{SqliteStore, connect, migrations, to_store_error};
 
-/// The number of problems of the integrity check that are shown.
-const MAX_COMPLAINTS: usize = 3;
 const RESTORE_ADVICE: &str = "stop the balancer and put back a backup of the data directory";
 
 #[async_trait]
 impl Inspect for SqliteStore {
     async fn inspect(&self) -> Vec<Finding> {
-        type Check = fn(&Connection) -> rusqlite::Result<Finding>;
+        type Check = fn(&Connection) -> Result<Finding, StoreError>;
         let checks: [(&str, Check); 4] = [
             ("store: integrity", check_integrity),
-            ("store: journal", check_journal),
-            ("store: schema", check_schema),
-            ("store: size", check_size),
+            ("store: journal", |connection| check_journal(connection).map_err(to_store_error)),
+            ("store: schema", |connection| check_schema(connection).map_err(to_store_error)),
+            ("store: size", |connection| check_size(connection).map_err(to_store_error)),
         ];
         let run = |(name, check): (&str, Check)| {
             let connection = connect(&self.database.path);
-            let finding: Result<Finding, StoreError> =
-                connection.and_then(|connection| check(&connection).map_err(to_store_error));
+            let finding = connection.and_then(|connection| check(&connection));
             finding.unwrap_or_else(|error| Finding::fail(name, error.to_string(), RESTORE_ADVICE))
         };
         checks.into_iter().map(run).collect()
     }
 }
 
-fn check_integrity(connection: &Connection) -> rusqlite::Result<Finding> {
+fn check_integrity(connection: &Connection) -> Result<Finding, StoreError> {
     let check = "store: integrity";
-    let mut statement = connection.prepare("PRAGMA quick_check(10)")?;
-    let problems: Vec<String> =
-        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    if problems == ["ok"] {
-        return Ok(Finding::ok(check, "quick_check found no problem"));
-    }
-    let shown = problems.into_iter().take(MAX_COMPLAINTS).collect::<Vec<_>>().join("; ");
-    Ok(Finding::fail(check, shown, RESTORE_ADVICE))
+    Ok(match find_damage(connection)? {
+        None => Finding::ok(check, "quick_check found no problem"),
+        Some(damage) => Finding::fail(check, damage, RESTORE_ADVICE),
+    })
 }
 
 fn check_journal(connection: &Connection) -> rusqlite::Result<Finding> {

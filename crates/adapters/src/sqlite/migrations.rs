@@ -40,7 +40,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(to_store_error)?;
     transaction.pragma_update(None, "user_version", newest_version()).map_err(to_store_error)?;
-    transaction.commit().map_err(to_store_error)
+    transaction.commit().map_err(to_store_error)?;
+    // The schema is in the file from the start, and not only in the log beside it.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(to_store_error)
 }
 
 /// Returns the number of steps that were applied to a file: 0 for an empty one.

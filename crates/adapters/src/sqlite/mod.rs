@@ -6,12 +6,16 @@
 //! in memory only joins that are not written yet, and cached joins, which are valid until any
 //! process changes the store.
 
+mod care;
 mod change_counter;
 mod connection;
 mod inspect;
+mod marks;
 mod migrations;
+mod store_file;
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +27,19 @@ use rusqlite::{Connection, OpenFlags};
 
 use self::change_counter::ChangeCounter;
 use self::connection::run_command;
+use self::store_file::StoreFile;
 use crate::sql::connection::SqlConnection;
 use crate::sql::writer::WriteConnection;
 use crate::sql::{Database, Revision, SqlStore};
 
 /// The time that a connection waits for a transaction of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Writes must be committed within this time, or their callers are told that they failed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time without writes after which what was written is moved from the log into the file.
+const IDLE_TIME: Duration = Duration::from_secs(1);
+/// How long the last such move waits for readers.
+const LAST_CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 /// The number of idle connections that are kept for reading.
 const MAX_READERS: usize = 16;
 /// The number of prepared statements that a connection caches.
@@ -42,6 +53,7 @@ pub struct SqliteDatabase {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     change_counter: Arc<ChangeCounter>,
+    file: Arc<StoreFile>,
 }
 
 impl SqliteStore {
@@ -51,26 +63,25 @@ impl SqliteStore {
     /// When it cannot be opened or written, is not a database, or has a schema that this program
     /// does not know.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let unavailable =
+            |error: io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
         // SQLite gives the files beside it (-wal, -shm) the same permissions.
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        options.open(path).map_err(unavailable)?;
+        let file = Arc::new(StoreFile::open(path).map_err(unavailable)?);
         check_compatible(path)?;
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
-        let change_counter = ChangeCounter::open(path)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
-        let change_counter = Arc::new(change_counter);
-        let write_connection =
-            SqliteWriteConnection { connection, change_counter: change_counter.clone() };
-        let database =
-            SqliteDatabase { path: path.to_owned(), readers: Mutex::default(), change_counter };
-        // Writes need no timeout besides BUSY_TIMEOUT.
-        Self::start(database, write_connection, "sqlite-writer", None)
+        let change_counter = Arc::new(ChangeCounter::open(path).map_err(unavailable)?);
+        let write_connection = SqliteWriteConnection {
+            connection,
+            change_counter: change_counter.clone(),
+            file: file.clone(),
+        };
+        let readers = Mutex::default();
+        let database = SqliteDatabase { path: path.to_owned(), readers, change_counter, file };
+        Self::start(database, write_connection, "sqlite-writer", Some(WRITE_TIMEOUT))
     }
 }
 
@@ -82,9 +93,13 @@ impl Database for SqliteDatabase {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => connect(&self.path)?,
+            None => {
+                // Connections that are open go on reading a file that was deleted or replaced.
+                self.file.check_place()?;
+                connect(&self.path)?
+            }
         };
-        let result = query(&mut connection);
+        let result = query(&mut connection).inspect_err(|error| self.note_error(error));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < MAX_READERS && result.is_ok() {
             readers.push(connection);
@@ -94,6 +109,16 @@ impl Database for SqliteDatabase {
 
     fn outage(&self) -> Option<StoreError> {
         None
+    }
+
+    fn check_files(&self) -> Result<(), StoreError> {
+        self.file.check_quickly()
+    }
+
+    fn note_error(&self, error: &StoreError) {
+        if matches!(error, StoreError::Corrupt(_)) {
+            self.file.note_suspicion();
+        }
     }
 
     fn revision(&self) -> Revision {
@@ -109,12 +134,17 @@ impl Database for SqliteDatabase {
 struct SqliteWriteConnection {
     connection: Connection,
     change_counter: Arc<ChangeCounter>,
+    /// Declared last, and so closed after the connection.
+    file: Arc<StoreFile>,
 }
 
 impl WriteConnection for SqliteWriteConnection {
     const MAX_BATCH: usize = 256;
+    const IDLE_TIME: Option<Duration> = Some(IDLE_TIME);
+    const IS_AWAITED: bool = true;
 
     fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+        self.file.check_place()?;
         run_command(&self.connection, "BEGIN IMMEDIATE")?;
         Ok(&mut self.connection)
     }
@@ -130,6 +160,18 @@ impl WriteConnection for SqliteWriteConnection {
 
     fn report_change(&self, _invalidates_join_cache: bool) {
         self.change_counter.increment();
+    }
+
+    /// Moves what was written from the log into the file, so that a copy of the file has it.
+    fn tidy_up(&mut self, is_last: bool) {
+        if is_last {
+            let _ = self.connection.busy_timeout(LAST_CHECKPOINT_TIMEOUT);
+        }
+        let mode = if is_last { "TRUNCATE" } else { "PASSIVE" };
+        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+        if let Err(error) = self.connection.query_row(&checkpoint, [], |_| Ok(())) {
+            tracing::warn!(%error, "store log not moved into its file");
+        }
     }
 }
 

@@ -65,7 +65,8 @@ async fn names_with_nul_and_long_names_work() {
     let error = store.place_meeting(place_request(name, 1, "12345")).await.unwrap_err().to_string();
     assert!(error.contains("NUL"), "{error}");
     assert_eq!(store.find_tenant(name).await.unwrap(), None);
-    assert_eq!(store.take_token(name, NOW).await.unwrap(), None);
+    let format_id = domain::recording::RecordingFormatId::parse("r", "video").unwrap();
+    assert!(!store.take_token(name, &format_id, NOW).await.unwrap());
     assert_eq!(store.find_recording(name).await.unwrap(), None);
     assert_eq!(store.list_recordings_after(Some(name), 5).await.unwrap(), []);
     assert_eq!(store.list_servers().await.unwrap()[0].load, Some(0.0), "nothing was placed");

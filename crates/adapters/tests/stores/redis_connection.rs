@@ -149,9 +149,11 @@ async fn at_most_one_call_fails_after_a_restart() {
         }
         redis.restart().await.unwrap();
         let mut failed = 0;
+        let format_id = domain::recording::RecordingFormatId::parse("r", "video").unwrap();
         for _ in 0..10 {
             // The call is not repeatable: it may have been executed.
-            failed += usize::from(run_timed(store.take_token("none", NOW)).await.is_err());
+            failed +=
+                usize::from(run_timed(store.take_token("none", &format_id, NOW)).await.is_err());
         }
         assert!(failed <= 1, "{failed} of ten calls in round {round}");
     }

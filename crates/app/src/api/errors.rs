@@ -15,8 +15,8 @@ pub enum ApiError {
     /// `meetingID` is missing or blank.
     #[error("no meetingID")]
     MissingMeetingId,
-    /// `meetingID` is not UTF-8.
-    #[error("meetingID is not UTF-8")]
+    /// `meetingID` is not UTF-8, or has a NUL.
+    #[error("meetingID is not UTF-8, or has a NUL")]
     InvalidMeetingId,
     /// The meeting is unknown.
     #[error("meeting not found")]
@@ -73,6 +73,9 @@ pub enum ApiError {
     /// The request took longer than allowed.
     #[error("request took too long")]
     Timeout,
+    /// Too many other requests take the memory or the time that this one needs.
+    #[error("too busy")]
+    Busy,
     /// The balancer has a fault.
     #[error("internal error")]
     Internal,
@@ -104,6 +107,7 @@ impl ApiError {
             | Self::Files(_)
             | Self::Store(_)
             | Self::Timeout
+            | Self::Busy
             | Self::Internal => "internalError",
         }
     }
@@ -161,6 +165,7 @@ impl ApiError {
             Self::Unanswered(text, _) => text,
             Self::Store(_) => "The balancer's store is unavailable.",
             Self::Timeout => "This request took too long.",
+            Self::Busy => "The balancer is too busy for this request. Please try again later.",
             Self::Internal => "The balancer failed to answer this request.",
         };
         text.to_owned()
@@ -169,7 +174,7 @@ impl ApiError {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout)
+        matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout | Self::Busy)
     }
 
     /// Returns the response in XML.

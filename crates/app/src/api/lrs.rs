@@ -11,6 +11,7 @@ use domain::{Server, Tenant};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::blocking::COMPUTING;
 use crate::context::App;
 use crate::ports::{BackendBody, BackendCall, CallPriority, CallTimeouts};
 
@@ -58,7 +59,8 @@ pub(crate) async fn encrypt_lrs_access(
 ) -> Option<String> {
     let (access, secret, iv) = (access?, server.secret.clone(), app.entropy.generate_bytes());
     // The encryption takes milliseconds, in which it must not block other calls.
-    tokio::task::spawn_blocking(move || bbb::lrs::encrypt_payload(&access, &secret, iv)).await.ok()
+    let encrypt = move || bbb::lrs::encrypt_payload(&access, &secret, iv);
+    COMPUTING.run(encrypt).await.ok()
 }
 
 fn non_empty(field: &Option<String>) -> Option<&str> {

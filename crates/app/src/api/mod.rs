@@ -26,4 +26,6 @@ pub use recordings::{
 pub(crate) use request::{
     MEETING_UNREACHABLE, apply_edits, forward_reply, is_own_meeting, meeting_key,
 };
-pub use request::{RequestLog, authenticate, authenticate_form, identify_caller, merge_form};
+pub use request::{
+    RequestLog, authenticate, authenticate_form, authenticate_with, identify_caller, merge_form,
+};

@@ -73,6 +73,20 @@ pub fn authenticate<'a>(
     raw_query: &str,
     form: Option<&Query>,
 ) -> Result<&'a str, ApiError> {
+    authenticate_with(caller.secrets(&app.policy), app, call, raw_query, form)
+}
+
+/// Verifies the checksum of a call like [`authenticate`], with these secrets.
+///
+/// # Errors
+/// [`ApiError::Checksum`], whatever is wrong.
+pub fn authenticate_with<'a>(
+    secrets: &'a [String],
+    app: &App,
+    call: &str,
+    raw_query: &str,
+    form: Option<&Query>,
+) -> Result<&'a str, ApiError> {
     let form_checksum = form.and_then(|form| form.get("checksum"));
     let (signed_text, checksum) = match (split_checksum(raw_query), form_checksum) {
         (Ok(split), None) => (split.signed_text, split.checksum),
@@ -81,8 +95,7 @@ pub fn authenticate<'a>(
         }
         _ => return Err(ApiError::Checksum),
     };
-    let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
-    let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
+    let secret = find_signing_secret(call, &signed_text, &checksum, secrets, app.policy.algorithms);
     secret.ok_or(ApiError::Checksum)
 }
 
@@ -135,6 +148,10 @@ pub(crate) fn meeting_key(
     }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
+    // PostgreSQL stores no NUL, and no response in XML can show it.
+    if id.contains('\0') {
+        return Err(ApiError::InvalidMeetingId);
+    }
     log.meeting = Some(id.clone());
     Ok(caller.meeting_key(id))
 }

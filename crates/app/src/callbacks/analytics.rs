@@ -5,13 +5,15 @@
 use bbb::Algorithm;
 use bbb::checksum::compute_checksum;
 use bbb::token::{self, TokenAlgorithm};
+use domain::Server;
 use domain::recording::Callback;
-use domain::{Server, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::context::App;
 use crate::ports::{MessageTopic, OutboxMessage, StoreError};
 use crate::tenancy::Caller;
+
+use super::report_token::permit_report;
 
 /// The customer that a report names without multitenancy.
 const DEFAULT_CUSTOMER: &str = "scalelite";
@@ -22,8 +24,9 @@ pub enum AnalyticsError {
     /// The body is not a JSON object with a meeting id.
     #[error("the body is not a JSON object with a meeting_id")]
     Unreadable,
-    /// The token is not signed by the server of the meeting.
-    #[error("not signed by the meeting's server")]
+    /// The token is not signed by the server of the meeting, does not expire, or is that of another
+    /// report.
+    #[error("not signed by the meeting's server for this report")]
     Forged,
     /// No front-end asked for reports of this meeting.
     #[error("no callback is registered for the meeting")]
@@ -44,8 +47,9 @@ pub async fn accept_analytics(
     token: &str,
     body: &[u8],
 ) -> Result<(), AnalyticsError> {
+    let body = std::str::from_utf8(body).map_err(|_| AnalyticsError::Unreadable)?;
     let mut report: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| AnalyticsError::Unreadable)?;
+        serde_json::from_str(body).map_err(|_| AnalyticsError::Unreadable)?;
     let meeting_id = report.get("meeting_id").and_then(Value::as_str);
     let meeting_id = meeting_id.ok_or(AnalyticsError::Unreadable)?.to_owned();
     let records = app.recording_store.as_ref().ok_or(AnalyticsError::Unwanted)?;
@@ -55,7 +59,14 @@ pub async fn accept_analytics(
     let server = running_on.or_else(|| callback.attribute(Callback::SERVER).map(str::to_owned));
     let servers = app.pool.list_servers().await?;
     let now = app.clock.now();
-    if !is_signed(token, &servers, server.as_deref(), now) {
+    let is_signed = |server: &&Server| {
+        let claims = token::verify(token, &server.secret, TokenAlgorithm::Hs512, now.0);
+        claims.is_some_and(|claims| permit_report(&claims, &key.id, body, now))
+    };
+    // Of meetings that the original created the server is not known, and any server of the pool may
+    // have signed the report.
+    let may_sign = |candidate: &&Server| server.as_ref().is_none_or(|id| candidate.id.0 == *id);
+    if !servers.iter().filter(may_sign).any(|server| is_signed(&server)) {
         return Err(AnalyticsError::Forged);
     }
     let url =
@@ -80,14 +91,4 @@ pub async fn accept_analytics(
         due_at: Some(now),
     };
     Ok(records.post_message(&message).await?)
-}
-
-/// Whether the token is signed with the secret of the meeting's server. For meetings that the
-/// original created the server is not known, and any server of the pool may have signed it.
-fn is_signed(token: &str, servers: &[Server], server_id: Option<&str>, now: Timestamp) -> bool {
-    let may_sign = |server: &&Server| server_id.is_none_or(|id| server.id.0 == id);
-    let has_signed = |server: &Server| {
-        token::verify(token, &server.secret, TokenAlgorithm::Hs512, now.0).is_some()
-    };
-    servers.iter().filter(may_sign).any(has_signed)
 }

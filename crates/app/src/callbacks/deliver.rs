@@ -7,21 +7,19 @@ use bytes::Bytes;
 use domain::callback_retry::next_attempt;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use serde_json::Value;
 
 use crate::context::App;
 use crate::ports::{
     CallbackContent, CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError,
 };
 
+use super::report_token::bound_claims;
 use super::secret_hint::secret_hint;
 
 /// Maximum number of messages that are sent at the same time.
 const MAX_CONCURRENT_SENDS: u32 = 16;
-/// Maximum number of secrets that are tried for a message.
-const MAX_SECRETS: usize = 8;
-/// How long a message that is being sent is reserved for this process, in ms: longer than attempts
-/// with all secrets take.
+/// How long a message that is being sent is reserved for this process, in ms: longer than an attempt
+/// takes.
 const SEND_LEASE_MS: i64 = 2 * 60_000;
 /// How long a bearer token is valid, in seconds.
 const TOKEN_LIFETIME_S: i64 = 24 * 3600;
@@ -98,50 +96,51 @@ async fn deliver_message(
     }
 }
 
-/// Sends a message, signed with each secret until one is accepted.
+/// Sends a message, signed with the secret that signed the create.
 async fn attempt_delivery(
     app: &App,
     message: &OutboxMessage,
 ) -> Result<DeliveryOutcome, StoreError> {
-    if message.topic == MessageTopic::MeetingEnded {
+    let request = if message.topic == MessageTopic::MeetingEnded {
         // As BBB sends it: nothing is signed.
-        let url = message.url.clone();
-        let request = CallbackRequest { url, bearer_token: None, content: None };
-        return Ok(match app.callback_client.send_callback(request).await {
-            Ok(status) => DeliveryOutcome::of_status(status),
-            Err(error) => DeliveryOutcome::Failed(error.to_string()),
-        });
-    }
-    let mut secrets = list_secrets(app, message.tenant.as_deref()).await?;
-    // The front-end that created the meeting may know only the secret that signed the create.
-    secrets
-        .sort_by_key(|secret| message.secret_hint.as_deref() != Some(secret_hint(secret).as_str()));
-    let mut outcome = DeliveryOutcome::Failed("there is no secret to sign with".to_owned());
-    for secret in secrets.iter().take(MAX_SECRETS) {
-        let Some(request) = build_request(app, message, secret) else {
-            return Ok(DeliveryOutcome::Failed("the message cannot be signed".to_owned()));
-        };
-        outcome = match app.callback_client.send_callback(request).await {
-            Ok(status) => DeliveryOutcome::of_status(status),
-            // Another secret would not help.
-            Err(error) => return Ok(DeliveryOutcome::Failed(error.to_string())),
-        };
-        if !matches!(outcome, DeliveryOutcome::Failed(_)) {
-            break;
+        Some(CallbackRequest { url: message.url.clone(), bearer_token: None, content: None })
+    } else {
+        match find_signing_secret(app, message).await? {
+            Some(secret) => build_request(app, message, &secret),
+            None => {
+                let reason = "the secret that signed the create is not configured any more";
+                return Ok(DeliveryOutcome::Failed(reason.to_owned()));
+            }
         }
-    }
-    Ok(outcome)
+    };
+    let Some(request) = request else {
+        return Ok(DeliveryOutcome::Failed("the message cannot be signed".to_owned()));
+    };
+    Ok(match app.callback_client.send_callback(request).await {
+        Ok(status) => DeliveryOutcome::of_status(status),
+        Err(error) => DeliveryOutcome::Failed(error.to_string()),
+    })
 }
 
-/// Lists the secrets that sign messages to a tenant's front-ends, or to all without multitenancy.
-async fn list_secrets(app: &App, tenant: Option<&str>) -> Result<Vec<String>, StoreError> {
-    match tenant {
-        None => Ok(app.policy.secrets.clone()),
+/// Returns the secret that signs a message: the one that signed the create of the meeting, since a
+/// receiver could use a token of any other secret against the front-end whose secret that is. Of
+/// meetings that the original created it is not known: there, the first configured secret signs.
+async fn find_signing_secret(
+    app: &App,
+    message: &OutboxMessage,
+) -> Result<Option<String>, StoreError> {
+    let secrets: Vec<String> = match message.tenant.as_deref() {
+        None => app.policy.secrets.clone(),
         Some(id) => {
             let tenant = app.tenants.find_tenant(id).await?;
-            Ok(tenant.iter().flat_map(|tenant| tenant.each_secret()).map(str::to_owned).collect())
+            tenant.iter().flat_map(|tenant| tenant.each_secret()).map(str::to_owned).collect()
         }
-    }
+    };
+    let mut secrets = secrets.into_iter();
+    Ok(match &message.secret_hint {
+        Some(hint) => secrets.find(|secret| secret_hint(secret) == *hint),
+        None => secrets.next(),
+    })
 }
 
 /// Builds the signed request for a message; `None` if it cannot be signed.
@@ -163,11 +162,11 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             Some(CallbackRequest { url, bearer_token: None, content })
         }
         MessageTopic::Analytics => {
-            let mut claims = Claims::new();
+            let body = message.body.clone().unwrap_or_default();
             let expires_s = app.clock.now().0 / 1000 + TOKEN_LIFETIME_S;
-            claims.insert("exp".to_owned(), Value::from(expires_s));
+            let claims = bound_claims(&message.meeting_id, &body, expires_s);
             let bearer_token = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
-            let body = Bytes::from(message.body.clone().unwrap_or_default());
+            let body = Bytes::from(body);
             let content = Some(CallbackContent { content_type: "application/json", body });
             Some(CallbackRequest { url, bearer_token, content })
         }

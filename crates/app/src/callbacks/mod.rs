@@ -8,10 +8,15 @@
 mod analytics;
 mod deliver;
 mod extract;
+mod prune;
+mod report_sender;
+mod report_token;
 mod secret_hint;
 
 pub use analytics::{AnalyticsError, accept_analytics};
 pub use deliver::deliver_due;
 pub(crate) use extract::ANALYTICS_URL_PARAMETER;
 pub use extract::{ANALYTICS_PATH, CreateOrigin, extract_callbacks, set_meeting_server};
+pub use prune::{CallbackRetention, forget_old_callbacks};
+pub use report_sender::is_token_of_a_server;
 pub use secret_hint::secret_hint;

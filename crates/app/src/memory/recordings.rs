@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
+use domain::{MeetingKey, Timestamp};
 
 use super::recording_state::{RecordingStoreState, to_usize};
 use crate::ports::{RecordingCounts, Recordings, StoreError};
@@ -89,5 +89,15 @@ impl Recordings for MemoryRecordings {
         };
         state.callbacks.insert(id.clone(), Callback { meeting_id: id, ..callback.clone() });
         Ok(())
+    }
+
+    async fn forget_callbacks(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let old = state.callbacks.iter().filter(|(_, callback)| callback.updated_at < before);
+        let ids: Vec<String> = old.map(|(id, _)| id.clone()).take(to_usize(limit)).collect();
+        for id in &ids {
+            state.callbacks.remove(id);
+        }
+        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
     }
 }

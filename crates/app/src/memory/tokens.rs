@@ -25,9 +25,13 @@ impl OneTimeTokens for MemoryPoolStore {
     async fn take_token(
         &self,
         token: &str,
+        format_id: &RecordingFormatId,
         now: Timestamp,
-    ) -> Result<Option<RecordingFormatId>, StoreError> {
-        let taken = self.lock().tokens.remove(token);
-        Ok(taken.filter(|(_, until)| now < *until).map(|(format_id, _)| format_id))
+    ) -> Result<bool, StoreError> {
+        let tokens = &mut self.lock().tokens;
+        if tokens.get(token).is_none_or(|(granted, _)| granted != format_id) {
+            return Ok(false);
+        }
+        Ok(tokens.remove(token).is_some_and(|(_, until)| now < until))
     }
 }

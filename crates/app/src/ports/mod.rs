@@ -7,6 +7,7 @@
 pub mod bbb_client;
 pub mod blobs;
 pub mod callback_client;
+pub mod embedded_store;
 pub mod end_callbacks;
 pub mod entropy;
 pub mod history;
@@ -36,6 +37,7 @@ pub use bbb_client::{
 };
 pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
 pub use callback_client::{CallbackClient, CallbackClientError, CallbackContent, CallbackRequest};
+pub use embedded_store::EmbeddedStore;
 pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;
@@ -63,7 +65,7 @@ pub use store_error::StoreError;
 pub use tenants::{TenantUpdateResult, Tenants};
 pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
-pub use uploads::{UploadBytes, UploadError, Uploads};
+pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
 /// The state store: servers, meetings, their creates, sessions, tenants, tokens and periodic jobs,
 /// which all replicas share.

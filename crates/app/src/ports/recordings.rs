@@ -1,8 +1,8 @@
 //! Recordings and callbacks, by their ids.
 
 use async_trait::async_trait;
-use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
+use domain::{MeetingKey, Timestamp};
 
 use super::store_error::StoreError;
 
@@ -55,4 +55,8 @@ pub trait Recordings: Send + Sync {
     /// callback of a meeting with the same id, the new one is stored under an id of its own
     /// ([`Callback::tenant_scoped_id`]).
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError>;
+
+    /// Deletes callbacks that were last changed before that time, `limit` at most; returns their
+    /// number.
+    async fn forget_callbacks(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

@@ -82,6 +82,10 @@ pub trait Spool: Send + Sync {
     /// archive, are left out.
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError>;
 
+    /// Returns how many bytes imports may still take, where the least space is left; `None` if the
+    /// file systems do not tell.
+    async fn count_free_bytes(&self) -> Result<Option<u64>, SpoolError>;
+
     /// Copies a local file into the spool, under the same name. A file that is in the spool already
     /// stays as it is.
     ///

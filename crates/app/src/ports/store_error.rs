@@ -15,4 +15,7 @@ pub enum StoreError {
     /// The store holds data that cannot be read.
     #[error("store corrupt: {0}")]
     Corrupt(String),
+    /// The store is empty and had servers before.
+    #[error("store lost: {0}")]
+    Lost(String),
 }

@@ -19,11 +19,12 @@ pub trait OneTimeTokens: Send + Sync {
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Removes a token, and returns what it grants access to. Of several callers one gets it.
-    /// `None` if the token does not exist or has expired, or if the stored names are invalid.
+    /// Removes a token that grants access to this format; returns whether there was one that has not expired. Of several callers one
+    /// gets it. A token that grants access to another format stays: it was tried at the wrong recording.
     async fn take_token(
         &self,
         token: &str,
+        format_id: &RecordingFormatId,
         now: Timestamp,
-    ) -> Result<Option<RecordingFormatId>, StoreError>;
+    ) -> Result<bool, StoreError>;
 }

@@ -3,6 +3,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{PlaybackFormat, Recording, RecordingDetails};
 
 /// The metadata key that names the tenant of a recording.
@@ -262,7 +264,26 @@ fn merge_details(before: &RecordingDetails, incoming: &RecordingDetails) -> Reco
         raw_size: incoming.raw_size.or(before.raw_size),
         metadata_edits: before.metadata_edits.clone(),
         metadata_formats: incoming.metadata_formats.clone(),
+        uploaded_by: before.uploaded_by.clone().or_else(|| incoming.uploaded_by.clone()),
     }
+}
+
+/// Returns the name by which recordings remember the server that uploaded them: a hash of its URL,
+/// which stays the same if the server is removed from the pool and added again.
+#[must_use]
+pub fn uploader_mark(server_url: &str) -> String {
+    let url = server_url.trim_end_matches('/').to_ascii_lowercase();
+    let digest = Sha256::digest(url.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the server of this mark may upload a recording that is stored like this: it is new, or the
+/// same server has uploaded it. What is uploaded for a deleted recording replaces nothing.
+#[must_use]
+pub fn may_upload(stored: Option<&Recording>, uploader: &str) -> bool {
+    stored.is_none_or(|stored| {
+        stored.is_deleted() || stored.details.uploaded_by.as_deref() == Some(uploader)
+    })
 }
 
 /// Keeps the metadata values that a recording has, except those whose format is in the archive

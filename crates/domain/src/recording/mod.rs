@@ -76,6 +76,9 @@ pub struct RecordingDetails {
     /// Which format each metadata value came with: keys and formats, sorted. A value is replaced
     /// only by an archive that has this format again.
     pub metadata_formats: Vec<(String, String)>,
+    /// The server that uploaded the recording, as [`catalog::uploader_mark`] names it; `None` if the
+    /// recording arrived in another way.
+    pub uploaded_by: Option<String>,
 }
 
 /// A recording with its metadata and formats.

@@ -58,6 +58,12 @@ pub enum PlaybackAccess {
 pub struct ProtectedRecording(PlaybackPermit);
 
 impl ProtectedRecording {
+    /// Returns the format that a token is needed for.
+    #[must_use]
+    pub fn format_id(&self) -> &RecordingFormatId {
+        &self.0.format_id
+    }
+
     /// Returns the permit if a token's subject is [`RecordingFormatId::subject`] of this format.
     #[must_use]
     pub fn authorize(self, subject: &str) -> Option<PlaybackPermit> {

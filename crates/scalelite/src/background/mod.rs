@@ -2,6 +2,7 @@
 //! loop that all of them share.
 
 mod callback_delivery;
+mod callback_pruning;
 mod end_checks;
 mod file_moves;
 mod forecasting;
@@ -12,14 +13,17 @@ mod rechecks;
 mod retention;
 mod runner;
 mod store_adoption;
+mod store_care;
 
 use std::time::Duration;
 
 use app::App;
+use app::callbacks::CallbackRetention;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
+use self::callback_pruning::CallbackPruning;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
@@ -30,7 +34,9 @@ use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
 use self::runner::JobRunner;
 use self::store_adoption::StoreAdoption;
+use self::store_care::StoreCare;
 use crate::config::Config;
+use crate::config::values::Count;
 use crate::lifecycle::Roles;
 use crate::wiring::WiredApp;
 
@@ -46,6 +52,9 @@ pub fn start_jobs(
     let mut tasks = Vec::new();
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
+    }
+    if let Some(store) = wired.embedded.clone() {
+        tasks.push(runner.start(StoreCare::new(store)));
     }
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());
@@ -65,11 +74,22 @@ pub fn start_jobs(
         tasks.push(runner.start(FileMoves { app: app.clone() }));
         tasks.push(runner.start(EndChecks { app: app.clone() }));
         tasks.push(runner.start(CallbackDelivery { app: app.clone() }));
+        let rule = callback_retention(config);
+        tasks.push(runner.start(CallbackPruning { app: app.clone(), rule }));
         if app.policy.recordings.retention.is_some() {
             tasks.push(runner.start(RecordingRetention { app: app.clone() }));
         }
     }
     tasks
+}
+
+/// How long messages and addresses of callbacks are kept.
+fn callback_retention(config: &Config) -> CallbackRetention {
+    let days = |Count(days): Count| (days > 0).then(|| i64::from(days) * 86_400_000);
+    CallbackRetention {
+        message_ms: days(config.callback_retention_days),
+        address_ms: days(config.callback_address_retention_days),
+    }
 }
 
 /// Starts the polls of all servers and, in between, those of servers that failed. Of all replicas

@@ -6,6 +6,7 @@ use std::time::Duration;
 use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
+use super::secret_argument::{read_optional, read_secret};
 use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::{change, list, sync};
 use crate::cmd::{CommandContext, CommandFailure};
@@ -28,7 +29,7 @@ pub enum ServersCommand {
     Add {
         /// API endpoint, e.g. https://bbb1.example.com/bigbluebutton/api
         url: String,
-        /// Secret of the server (`bbb-conf --secret` prints it).
+        /// Secret of the server (`bbb-conf --secret` prints it): `-` reads it from the standard input, file:PATH from a file.
         secret: String,
         /// Factor by which the load of this server is multiplied.
         multiplier: Option<String>,
@@ -39,7 +40,7 @@ pub enum ServersCommand {
     Update {
         /// Id of the server.
         id: String,
-        /// New secret.
+        /// New secret; `-` reads it from the standard input, file:PATH from a file.
         secret: Option<String>,
         /// New load multiplier.
         multiplier: Option<String>,
@@ -176,9 +177,11 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<(), CommandFailure> {
     match command {
         ServersCommand::Add { url, secret, multiplier, tag } => {
+            let secret = read_secret(secret)?;
             change::add(context, Some(url), Some(secret), multiplier, tag).await
         }
         ServersCommand::Update { id, secret, multiplier, tag, join_url } => {
+            let secret = read_optional(secret)?;
             if let Some(url) = &join_url {
                 change::set_join_url(context, &id, url).await?;
             }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::secret_argument::{read_optional, read_secret};
 use crate::cmd::{CommandContext, CommandFailure, tenants};
 
 #[derive(Debug, Subcommand)]
@@ -12,7 +13,7 @@ pub enum TenantsCommand {
     Add {
         /// Name of the tenant: the first label of its host name.
         name: String,
-        /// Secrets of the tenant, separated by colons.
+        /// Secrets of the tenant, separated by colons; `-` reads them from the standard input, file:PATH from a file.
         secrets: String,
     },
     /// Change the name and secrets of a tenant.
@@ -21,7 +22,7 @@ pub enum TenantsCommand {
         id: String,
         /// New name; empty to keep the name.
         name: Option<String>,
-        /// New secrets, separated by colons.
+        /// New secrets, separated by colons; `-` reads them from the standard input, file:PATH from a file.
         secrets: Option<String>,
     },
     /// Set the learning record store of a tenant, with basic authentication.
@@ -32,7 +33,7 @@ pub enum TenantsCommand {
         endpoint: String,
         /// User name.
         username: String,
-        /// Password.
+        /// Password; `-` reads it from the standard input, file:PATH from a file.
         password: String,
     },
     /// Set the learning record store of a tenant, with tokens from Keycloak.
@@ -45,11 +46,11 @@ pub enum TenantsCommand {
         token_url: String,
         /// Id of the client.
         client_id: String,
-        /// Secret of the client.
+        /// Secret of the client; `-` reads it from the standard input, file:PATH from a file.
         client_secret: String,
         /// User name.
         username: String,
-        /// Password.
+        /// Password; `-` reads it from the standard input, file:PATH from a file.
         password: String,
     },
     /// Remove a tenant and its settings. Its meetings continue.
@@ -89,13 +90,13 @@ pub(super) async fn run_tenants(
     match command {
         TenantsCommand::List => tenants::list(context).await,
         TenantsCommand::Add { name, secrets } => {
-            tenants::add(context, Some(name), Some(secrets)).await
+            tenants::add(context, Some(name), Some(read_secret(secrets)?)).await
         }
         TenantsCommand::Update { id, name, secrets } => {
-            tenants::update(context, Some(id), name, secrets).await
+            tenants::update(context, Some(id), name, read_optional(secrets)?).await
         }
         TenantsCommand::UpdateLrsBasic { id, endpoint, username, password } => {
-            let arguments = [id, endpoint, username, password].map(Some);
+            let arguments = [id, endpoint, username, read_secret(password)?].map(Some);
             tenants::update_lrs_basic(context, arguments).await
         }
         TenantsCommand::UpdateLrsKc {
@@ -107,6 +108,7 @@ pub(super) async fn run_tenants(
             username,
             password,
         } => {
+            let (client_secret, password) = (read_secret(client_secret)?, read_secret(password)?);
             let arguments =
                 [id, endpoint, token_url, client_id, client_secret, username, password].map(Some);
             tenants::update_lrs_kc(context, arguments).await

@@ -78,7 +78,7 @@ async fn run_demo(
     start_forecasting(&app, &stop);
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
-    serve_until(config, &wired, listener, stop).await;
+    serve_until(config, &wired, (listener, None), stop).await;
     print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
 }

@@ -1,26 +1,54 @@
 //! `serve`: runs the balancer.
 
+use std::time::Duration;
+
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::stores::STORE_FILE;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::lifecycle::{self, Roles};
-use crate::wiring;
+use crate::wiring::{self, WiredApp, WiringError};
 
 use super::{CommandFailure, build_runtime, start_serving_log};
 
+/// How long a stop waits for threads of blocked work, such as reads of a file system that hangs.
+const BLOCKED_WORK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs the balancer until a signal stops it.
-pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), CommandFailure> {
+pub fn run(
+    config: Config,
+    sources: &Sources,
+    roles: Roles,
+    accept_empty: bool,
+) -> Result<(), CommandFailure> {
     let _log = start_serving_log(&config, sources);
     log_ignored_settings(sources);
+    log_open_management(&config, sources);
     log_corrected_settings(sources);
     raise_open_file_limit();
-    let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
+    let mut stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
+    stores.accept_empty = accept_empty;
     let wired = wiring::wire(&config, &stores)?;
     if wired.secret_is_generated {
         tracing::info!("LOADBALANCER_SECRET not set: `scalelite secret` prints the generated one");
     }
-    build_runtime(true)?
-        .block_on(lifecycle::run(&config, &wired, roles))
-        .map_err(|error| CommandFailure(format!("ERROR: {error}")))
+    let runtime = build_runtime(true)?;
+    let result = runtime.block_on(async {
+        check_store(&wired, accept_empty).await?;
+        let run = lifecycle::run(&config, &wired, roles).await;
+        run.map_err(|error| CommandFailure(format!("ERROR: {error}")))
+    });
+    runtime.shutdown_timeout(BLOCKED_WORK_TIMEOUT);
+    // The stores are closed last, when nothing uses them any more.
+    drop(wired);
+    result
+}
+
+/// Checks that the embedded store is whole, and is not an empty one in place of one that had servers.
+async fn check_store(wired: &WiredApp, accept_empty: bool) -> Result<(), CommandFailure> {
+    let Some(store) = &wired.embedded else { return Ok(()) };
+    let failure = |error| WiringError::Store(wired.data_dir.join(STORE_FILE), error);
+    store.check_integrity().await.map_err(failure)?;
+    Ok(store.check_not_lost(accept_empty).await.map_err(failure)?)
 }
 
 /// Logs the settings of the original that are set and have no effect.
@@ -30,6 +58,16 @@ fn log_ignored_settings(sources: &Sources) {
     }
     for setting in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
         tracing::debug!(setting, "setting not implemented");
+    }
+}
+
+/// Logs that the management API is where front-ends are, if an administrator seems to want it elsewhere.
+fn log_open_management(config: &Config, sources: &Sources) {
+    const SETTING: &str = "SCALELITE_API_PORT";
+    if sources.is_set(SETTING) && config.management_api_enabled && config.management_bind.is_none()
+    {
+        let reason = "the management API is served where front-ends are: MANAGEMENT_BIND gives it an address of its own";
+        tracing::warn!(setting = SETTING, reason, "setting has no effect");
     }
 }
 

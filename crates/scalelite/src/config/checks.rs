@@ -2,6 +2,7 @@
 
 use super::reading::EffectiveSetting;
 use super::settings::Config;
+use super::values::BindAddress;
 
 impl Config {
     /// Checks the rules, and corrects what the original accepts.
@@ -33,7 +34,32 @@ impl Config {
                 warn(name, None, "it has no effect without CLOUDFRONT_URL".to_owned());
             }
         }
+        self.check_hosts()?;
+        self.check_management()?;
         if self.s3_recording { self.check_s3() } else { Ok(()) }
+    }
+
+    fn check_hosts(&self) -> Result<(), String> {
+        let same = self.playback_host.as_ref().zip(self.url_host.as_ref());
+        match same.filter(|(playback, url)| playback.host().eq_ignore_ascii_case(url.host())) {
+            Some(_) => Err("PLAYBACK_HOST: it must be another host than URL_HOST".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn check_management(&self) -> Result<(), String> {
+        if self.management_reveal_secret.is_some()
+            && self.management_reveal_secret == self.management_secret
+        {
+            let problem = "it must be another secret than MANAGEMENT_SECRET";
+            return Err(format!("MANAGEMENT_REVEAL_SECRET: {problem}"));
+        }
+        match &self.management_bind {
+            Some(BindAddress::Tcp(_, None)) => {
+                Err("MANAGEMENT_BIND: it must have a port".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that everything is set that a bucket needs.

@@ -17,7 +17,10 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
     ("BEHIND_PROXY", "it configured the original's nginx image"),
     ("NGINX_RECORDINGS_ONLY", "it configured the original's nginx image"),
-    ("SCALELITE_API_PORT", "it configured the original's nginx image"),
+    (
+        "SCALELITE_API_PORT",
+        "it configured the original's nginx image; MANAGEMENT_BIND gives the management API an address of its own",
+    ),
 ];
 
 /// Settings of the original whose feature is not implemented yet.

@@ -20,6 +20,18 @@ impl SettingValue for Dirs {
     }
 }
 
+/// A number of bytes that may be 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteReserve(pub u64);
+
+impl SettingValue for ByteReserve {
+    const ACCEPTS: &'static str = "a number of bytes, 0 or more";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
 /// A `Content-Security-Policy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityPolicy(pub HeaderValue);

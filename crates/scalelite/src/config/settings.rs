@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bbb::Algorithms;
 
 use super::reading::{EffectiveSetting, read_setting};
-use super::recording_values::{Dirs, SecurityPolicy};
+use super::recording_values::{ByteReserve, Dirs, SecurityPolicy};
 use super::sources::Sources;
 use super::values::{
     AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
@@ -117,8 +117,18 @@ settings! {
         port: u16 = "PORT" or "3000";
         /// The address to listen on instead of all addresses, without TLS.
         bind: Option<BindAddress> = "BIND" or "";
-        /// Maximum number of open connections; further connections wait.
+        /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A sixteenth more
+        /// connections may be open (16 at least); beyond that, those that wait for their client are closed, the oldest of the address with the
+        /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
+        /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle
+        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
+        max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
+        /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
+        /// quarter of it.
+        max_unproven_bytes: ByteCount = "MAX_UNPROVEN_BYTES" or "67108864";
+        /// Memory for the bodies of all other requests, in bytes. Slides and archives are streamed and take none.
+        max_buffered_bytes: ByteCount = "MAX_BUFFERED_BYTES" or "268435456";
         /// Longest request body, in bytes. Slides are streamed, not buffered.
         max_body_bytes: ByteCount = "MAX_BODY_BYTES" or "134217728";
         /// Longest duration of a request, uploads included, in seconds.
@@ -128,6 +138,20 @@ settings! {
         idle_timeout: Seconds = "IDLE_TIMEOUT" or "75";
         /// How long open requests may take to finish after SIGTERM, in seconds.
         shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
+    }
+    "Management API" {
+        /// Whether the management API (/scalelite/api/) exists.
+        management_api_enabled: bool = "MANAGEMENT_API_ENABLED" or "true";
+        /// The address on which the management API is served, with a health check that tells the reason of a failure; it is then not
+        /// served where front-ends are. Unset: it is served where front-ends are, as in the original.
+        management_bind: Option<BindAddress> = "MANAGEMENT_BIND" or "";
+        /// The secret that signs calls of the management API. Unset: the secrets of the front-ends, as in the original.
+        management_secret: Option<Secret> = "MANAGEMENT_SECRET" or "";
+        /// A secret that signs such calls as well, and whose responses show the secrets of servers and tenants. If this or
+        /// MANAGEMENT_SECRET is set, the responses to all others show *** instead.
+        management_reveal_secret: Option<Secret> = "MANAGEMENT_REVEAL_SECRET" or "";
+        /// Accept only calls of the management API whose token signs body, time and a nonce.
+        management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
     }
     "Store" {
         /// Directory of the embedded store and the generated secret.
@@ -258,6 +282,16 @@ settings! {
         protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
         /// Longest archive that a BBB server may upload, in bytes.
         recording_upload_max_bytes: ByteCount = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
+        /// Archives that a BBB server may upload at the same time.
+        recording_uploads_per_server: AtLeastOne = "RECORDING_UPLOADS_PER_SERVER" or "4";
+        /// Most bytes that a BBB server may have in uploads that are not complete.
+        recording_upload_quota_bytes: ByteCount = "RECORDING_UPLOAD_QUOTA_BYTES" or "107374182400";
+        /// Most bytes that an archive may hold when it is unpacked.
+        recording_archive_max_bytes: ByteCount = "RECORDING_ARCHIVE_MAX_BYTES" or "53687091200";
+        /// How many times larger an archive may get when it is unpacked, beyond the first 100 MiB.
+        recording_archive_max_ratio: AtLeastOne = "RECORDING_ARCHIVE_MAX_RATIO" or "20";
+        /// Bytes that imports and uploads leave free in the directories of recordings.
+        recording_min_free: ByteReserve = "RECORDING_MIN_FREE" or "1073741824";
         /// How long a one-time link from getRecordings to a protected recording is valid, in minutes.
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings refuses calls that name neither recordings nor meetings.
@@ -284,6 +318,9 @@ settings! {
     "Playback" {
         /// Formats whose files are served under /<format>/, separated by colons.
         recording_playback_formats: Formats = "RECORDING_PLAYBACK_FORMATS" or "presentation:video:screenshare:podcast:notes:capture";
+        /// The host name of recordings, with a port if it is not 443: links lead there, and other hosts serve no recordings. Their
+        /// pages carry scripts, which then have no part in the origin of the API. Unset: every host serves recordings.
+        playback_host: Option<PublicHost> = "PLAYBACK_HOST" or "";
         /// How long a protected recording may be watched after its one-time token was used, in minutes.
         protected_recordings_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TIMEOUT" or "360";
         /// Key that signs the access cookies of protected recordings.
@@ -338,6 +375,11 @@ settings! {
         /// it also calls when it ends one of two copies. balancer: the balancer, once, when the meeting is over; servers must
         /// reach `https://URL_HOST` for that, and without URL_HOST or with DB_DISABLED the server calls.
         end_callbacks: EndCallbacksSetting = "END_CALLBACKS" or "passthrough";
+        /// Callbacks that were given up are forgotten this many days after they were posted, reports of meetings
+        /// included; 0: never.
+        callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
+        /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
+        callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

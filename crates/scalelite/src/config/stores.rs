@@ -47,12 +47,18 @@ pub struct StoreSettings {
     pub state: StateStoreUrl,
     /// The recording store.
     pub recordings: RecordingStoreUrl,
+    /// Whether an empty embedded store is accepted in place of one that had servers.
+    pub accept_empty: bool,
 }
 
 impl StoreSettings {
     /// Both stores in the data directory.
     pub fn embedded() -> Self {
-        Self { state: StateStoreUrl::Embedded, recordings: RecordingStoreUrl::Embedded }
+        Self {
+            state: StateStoreUrl::Embedded,
+            recordings: RecordingStoreUrl::Embedded,
+            accept_empty: false,
+        }
     }
 
     /// The same locations for reading only: a database of the original is not adopted then.
@@ -145,7 +151,7 @@ pub fn read_store_settings(config: &Config, sources: &Sources) -> Result<StoreSe
         (None, Some(postgres)) => StateStoreUrl::Postgres(postgres),
         (None, None) => StateStoreUrl::Embedded,
     };
-    Ok(StoreSettings { state, recordings })
+    Ok(StoreSettings { state, recordings, accept_empty: false })
 }
 
 /// Parses the location of one store: `redis://…` and its other forms, `postgresql://…`, or the

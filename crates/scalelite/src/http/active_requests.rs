@@ -1,6 +1,8 @@
-//! Counts the requests that a connection has in flight, so that shutdown waits for these and for nothing else.
+//! Counts the requests that a connection has in flight, so that shutdown waits for these and for nothing else, and tells the connection
+//! when each of them begins and ends.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
+use super::connections::OpenConnection;
 use super::respond::ResponseBody;
 
 /// After the body of a response has ended, its last bytes may still be on their way to a client that reads slowly.
@@ -30,13 +33,14 @@ impl ActiveRequests {
         Self(watch::Sender::new(Counts::default()))
     }
 
-    /// Counts a request until the guard is dropped.
-    pub(super) fn start(&self) -> RequestGuard {
+    /// Counts a request of a connection until the guard is dropped.
+    pub(super) fn start(&self, connection: Arc<OpenConnection>) -> RequestGuard {
+        connection.start_request();
         self.0.send_modify(|counts| {
             counts.started += 1;
             counts.in_flight += 1;
         });
-        RequestGuard(self.clone())
+        RequestGuard { requests: self.clone(), connection }
     }
 
     /// Returns when the process stops and no request is in flight. The client may be about to send one: a connection of which
@@ -56,18 +60,28 @@ impl ActiveRequests {
 }
 
 /// A request in flight.
-pub(super) struct RequestGuard(ActiveRequests);
+pub(super) struct RequestGuard {
+    requests: ActiveRequests,
+    connection: Arc<OpenConnection>,
+}
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.0.send_modify(|counts| counts.in_flight -= 1);
+        self.connection.end_request();
+        self.requests.0.send_modify(|counts| counts.in_flight -= 1);
     }
 }
 
 /// The body of a response, which keeps its request in flight.
 pub(super) struct TrackedBody {
-    pub(super) body: ResponseBody,
-    pub(super) _guard: RequestGuard,
+    body: ResponseBody,
+    _guard: RequestGuard,
+}
+
+impl TrackedBody {
+    pub(super) fn new(body: ResponseBody, guard: RequestGuard) -> Self {
+        Self { body, _guard: guard }
+    }
 }
 
 impl Body for TrackedBody {

@@ -1,5 +1,4 @@
-//! The management API: JSON, signed with the balancer's own secret, with meaningful HTTP status
-//! codes.
+//! The management API: JSON, signed with a secret of its own or one of the front-ends', with meaningful HTTP status codes.
 
 mod parameters;
 mod servers;
@@ -11,7 +10,8 @@ use app::api::ApiError;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use self::parameters::{AdminRefusal, read_parameters};
+use self::parameters::{AdminRefusal, ManagementCall, read_call};
+use super::management::ManagementRight;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond;
 use super::state::HttpState;
@@ -49,15 +49,16 @@ pub(super) async fn handle_call(
     let Some((call, _)) = known else {
         return HttpResponse::failed("-", &ApiError::Unsupported);
     };
-    let parameters = match read_parameters(state, call, request).await {
-        Ok(parameters) => parameters,
+    let ManagementCall { parameters, right } = match read_call(state, call, request).await {
+        Ok(verified) => verified,
         Err(error) => return HttpResponse::failed(call, &error),
     };
     let result = match parameters {
         Some(parameters) => {
             let shared_state = state.clone();
             // A panic must end all meetings of the server even if the client disconnects.
-            let execution = async move { execute_call(&shared_state, call, &parameters).await };
+            let execution =
+                async move { execute_call(&shared_state, call, &parameters, right).await };
             state.run_to_completion(execution).await
         }
         None => {
@@ -90,10 +91,11 @@ async fn execute_call(
     state: &HttpState,
     call: &str,
     parameters: &Map<String, Value>,
+    right: ManagementRight,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
     if is_tenant_call(call) {
-        tenants::execute_call(&state.app, call, parameters).await
+        tenants::execute_call(&state.app, call, parameters, right).await
     } else {
-        servers::execute_call(&state.app, call, parameters).await
+        servers::execute_call(&state.app, call, parameters, right).await
     }
 }

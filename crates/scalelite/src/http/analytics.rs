@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use app::api::{self, ApiError};
-use app::callbacks::{AnalyticsError, accept_analytics};
+use app::callbacks::{AnalyticsError, accept_analytics, is_token_of_a_server};
 use headers::authorization::Bearer;
 use headers::{Authorization, HeaderMapExt as _};
 use http::{Method, StatusCode};
 
 use super::body;
+use super::json_cost;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond;
 use super::state::HttpState;
@@ -39,8 +40,17 @@ async fn receive_report(state: &HttpState, request: ApiRequest) -> Result<(), St
     let caller = api::identify_caller(&state.app, request.tenant.as_deref()).await;
     let caller = caller.map_err(to_text)?;
     let token = request.headers.typed_get::<Authorization<Bearer>>().ok_or("no token")?;
-    let report = body::read_whole(&request.headers, request.body, MAX_REPORT_BYTES).await;
+    // Reading is slow: only a server of the pool may make us do it.
+    let is_signed = is_token_of_a_server(&state.app, token.token()).await;
+    if !is_signed.map_err(|error| error.to_string())? {
+        return Err("not signed by a server of the pool".to_owned());
+    }
+    let body = request.body;
+    body.prove_sender().await;
+    let report = body::read_whole(&request.headers, body.clone(), MAX_REPORT_BYTES).await;
     let report = report.map_err(to_text)?;
+    let cost = json_cost::estimate(&report).ok_or("nested too deeply")?;
+    body.hold(cost).map_err(to_text)?;
     accept_analytics(&state.app, &caller, token.token(), &report)
         .await
         .map_err(|error: AnalyticsError| error.to_string())

@@ -8,6 +8,7 @@ use app::api::{self, ApiError, JoinRefusal, RequestLog};
 use app::callbacks::CreateOrigin;
 use app::ports::BackendBody;
 use app::tenancy::Caller;
+use bbb::call::BodyKind;
 use bbb::{ApiCall, Query, response};
 use bytes::Bytes;
 use http::{Method, Response};
@@ -56,14 +57,19 @@ pub(super) async fn handle_call(
     }
     let mut request_log = RequestLog::for_caller(&caller);
     let is_browser_join = call == ApiCall::Join && prefers_html(&request);
-    let url_host = state.url_host.as_deref().unwrap_or_default();
-    let origin = host::request_origin(&request.headers, url_host);
+    let url_host = state.hosts.url_host().unwrap_or_default();
+    let origin = state.hosts.playback_origin(&request);
+    let origin = origin.unwrap_or_else(|| host::request_origin(&request.headers, url_host));
     let host = request.host.clone();
     let result = match verify_call(state, &caller, call, request).await {
         Ok(VerifiedCall { query, .. }) if recordings::is_recording_call(call) => {
             recordings::handle_call(state, caller, call, query, &origin).await
         }
-        Ok(verified) => execute_call(state, caller, call, host, verified, &mut request_log).await,
+        // In a box, so that a form that is awaited takes no room for what follows.
+        Ok(verified) => {
+            let executing = execute_call(state, caller, call, host, verified, &mut request_log);
+            Box::pin(executing).await
+        }
         Err(error) => Err(error),
     };
     let response = match result {
@@ -117,6 +123,7 @@ struct VerifiedCall {
     secret: String,
 }
 
+/// Verifies a call. Nothing of its body is read before its head proves who sent it, except for a form that may carry the proof.
 async fn verify_call(
     state: &HttpState,
     caller: &Caller,
@@ -126,21 +133,32 @@ async fn verify_call(
     let mut query = Query::parse(&request.query);
     let authenticate =
         |form| api::authenticate(&state.app, caller, call.name(), &request.query, form);
-    let content = if request.method == Method::POST {
-        body::read_content(&request.headers, request.body, call.body_kind(), state.max_body_bytes)
-            .await?
-    } else {
-        RequestContent::None
-    };
+    let (headers, body) = (&request.headers, &request.body);
+    let has_body = request.method == Method::POST && !body.is_at_end();
+    if has_body {
+        body::check_head(headers, call.body_kind(), state.max_body_bytes)?;
+    }
+    let may_carry_proof = has_body && body::is_form(headers) && call.body_kind() != BodyKind::Xml;
     // The query is verified first: only a client that signed it may send a long form.
-    let may_sign_form =
-        state.app.policy.accepts_form_checksums && matches!(content, RequestContent::Form(_));
+    let may_sign_form = state.app.policy.accepts_form_checksums && may_carry_proof;
     let mut secret = match authenticate(None) {
         Ok(secret) => secret,
-        Err(error) if query.contains("checksum") && !may_sign_form => return Err(error),
+        Err(error) if !may_carry_proof || query.contains("checksum") && !may_sign_form => {
+            return Err(error);
+        }
         Err(_) => "",
     };
     let is_verified = !secret.is_empty();
+    if is_verified {
+        body.prove_sender().await;
+    }
+    let content = match has_body {
+        true => {
+            let (kind, max_bytes) = (call.body_kind(), state.max_body_bytes);
+            body::read_content(headers, body.clone(), kind, max_bytes).await?
+        }
+        false => RequestContent::None,
+    };
     let body = match content {
         RequestContent::None if is_verified => None,
         RequestContent::Xml(body) if is_verified => Some(body),
@@ -152,6 +170,7 @@ async fn verify_call(
                 secret = authenticate(Some(&form)).or_else(|_| {
                     api::authenticate_form(&state.app, caller, call.name(), &query, &form)
                 })?;
+                request.body.prove_sender().await;
             }
             api::merge_form(&mut query, form);
             None

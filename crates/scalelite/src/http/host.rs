@@ -1,13 +1,72 @@
-//! The host that a request names: whether it is served here, and which tenant it belongs to.
+//! The host that a request names: whether it is served here, which tenant it belongs to, and whether it is that of recordings.
 
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-/// Returns the host that a request names, without its port.
+use super::message::ApiRequest;
+
+/// The hosts that are served.
+#[derive(Clone, Debug, Default)]
+pub struct HostRules {
+    /// `URL_HOST`, without a port; `None` serves every host.
+    pub url_host: Option<String>,
+    /// `PLAYBACK_HOST`: its name, and with the port.
+    pub playback: Option<(String, String)>,
+    /// Whether subdomains are tenants'.
+    pub multitenancy: bool,
+}
+
+/// A host that is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServedHost {
+    /// The label that may name a tenant; `None` if the host has no such label.
+    pub(super) tenant: Option<String>,
+    /// Whether recordings are served here, and nothing else.
+    pub(super) is_playback: bool,
+}
+
+impl HostRules {
+    /// Returns what a host serves; `None` if it is not served.
+    pub(super) fn find(&self, host: &str) -> Option<ServedHost> {
+        let (url_host, playback_host) = (self.url_host.as_deref(), self.playback_host());
+        let is_host = |base: Option<&str>| base.is_some_and(|base| host.eq_ignore_ascii_case(base));
+        let is_below =
+            |base: Option<&str>| base.is_some_and(|base| is_served(host, base, self.multitenancy));
+        // One of the two may be a subdomain of the other.
+        let is_longer = playback_host.map(str::len) > url_host.map(str::len);
+        let is_playback = is_host(playback_host)
+            || is_below(playback_host) && !is_host(url_host) && (is_longer || !is_below(url_host));
+        let base = if is_playback { playback_host } else { url_host };
+        let is_found = is_playback || url_host.is_none() || is_below(url_host);
+        is_found.then(|| ServedHost {
+            tenant: tenant_label(host, base).map(str::to_owned),
+            is_playback,
+        })
+    }
+
+    /// Returns the host of the API, without a port; `None` if every host is.
+    pub(super) fn url_host(&self) -> Option<&str> {
+        self.url_host.as_deref()
+    }
+
+    fn playback_host(&self) -> Option<&str> {
+        self.playback.as_ref().map(|(host, _)| host.as_str())
+    }
+
+    /// Returns scheme and host at which the caller of a request finds its recordings, if that is not the host of the request.
+    pub(super) fn playback_origin(&self, request: &ApiRequest) -> Option<String> {
+        let (_, authority) = self.playback.as_ref()?;
+        let scheme = if is_https(&request.headers) { "https" } else { "http" };
+        let tenant = request.tenant.as_deref().filter(|_| self.multitenancy);
+        let label = tenant.map(|tenant| format!("{tenant}.")).unwrap_or_default();
+        Some(format!("{scheme}://{label}{authority}"))
+    }
+}
+
+/// Returns the host that a request names, without its port. If its target names one, `Host` is that one.
 pub(super) fn requested_host(parts: &Parts) -> &str {
     let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let authority = authority.or(header).unwrap_or("");
+    let authority = header.unwrap_or("");
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
@@ -35,13 +94,13 @@ pub(super) fn is_https(headers: &HeaderMap) -> bool {
 }
 
 /// Returns whether a host is `url_host` or, with multitenancy, one of its subdomains.
-pub(super) fn is_served(host: &str, url_host: &str, multitenancy: bool) -> bool {
+fn is_served(host: &str, url_host: &str, multitenancy: bool) -> bool {
     host.eq_ignore_ascii_case(url_host) || multitenancy && labels_before(host, url_host).is_some()
 }
 
 /// Returns the label that names a tenant: the first label of the host, unless it belongs to
 /// `url_host` itself.
-pub(super) fn tenant_label<'a>(host: &'a str, url_host: Option<&str>) -> Option<&'a str> {
+fn tenant_label<'a>(host: &'a str, url_host: Option<&str>) -> Option<&'a str> {
     let labels = url_host.map_or(Some(host), |url_host| labels_before(host, url_host))?;
     labels.split('.').next().filter(|label| !label.is_empty())
 }
@@ -72,6 +131,31 @@ mod tests {
         ] {
             let served = [is_served(host, "lb.test", false), is_served(host, "lb.test", true)];
             assert_eq!(served, [without_tenants, with_tenants], "{host}");
+        }
+    }
+
+    #[test]
+    fn recordings_have_a_host_of_their_own() {
+        let hosts = |url_host: &str, playback: &str| HostRules {
+            url_host: (!url_host.is_empty()).then(|| url_host.to_owned()),
+            playback: Some((playback.to_owned(), playback.to_owned())),
+            multitenancy: true,
+        };
+        for (url_host, playback, host, expected) in [
+            ("lb.test", "play.lb.test", "lb.test", Some((None, false))),
+            ("lb.test", "play.lb.test", "PLAY.lb.test", Some((None, true))),
+            ("lb.test", "play.lb.test", "acme.play.lb.test", Some((Some("acme"), true))),
+            ("lb.test", "play.lb.test", "acme.lb.test", Some((Some("acme"), false))),
+            ("api.lb.test", "lb.test", "api.lb.test", Some((None, false))),
+            ("api.lb.test", "lb.test", "acme.api.lb.test", Some((Some("acme"), false))),
+            ("api.lb.test", "lb.test", "acme.lb.test", Some((Some("acme"), true))),
+            ("lb.test", "play.test", "evil.test", None),
+            ("", "play.test", "acme.any.test", Some((Some("acme"), false))),
+            ("", "play.test", "play.test", Some((None, true))),
+        ] {
+            let found = hosts(url_host, playback).find(host);
+            let found = found.as_ref().map(|found| (found.tenant.as_deref(), found.is_playback));
+            assert_eq!(found, expected, "{url_host} {playback} {host}");
         }
     }
 

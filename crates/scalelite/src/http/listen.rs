@@ -12,19 +12,25 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutWriter;
 
 use super::active_requests::{ActiveRequests, TrackedBody};
-use super::route::handle;
+use super::connections::{
+    Admission, ClientAddress, ConnectionRules, Connections, MeteredStream, OpenConnection,
+};
+use super::route::{Audience, handle};
 use super::state::HttpState;
 use crate::config::values::BindAddress;
 
 /// Longest request line and headers of a request, in bytes.
-const MAX_HEAD_BYTES: usize = 512 * 1024;
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+
+/// Connections that the system keeps until they are accepted; the system may have a smaller limit.
+const BACKLOG: u32 = 4096;
 
 /// Longest time for which a client may take no bytes of a response. Without this limit a few
 /// thousand clients that do not read could hold all connections.
@@ -59,7 +65,7 @@ impl Listener {
                 let hosts = host.as_deref().map_or(vec!["::", "0.0.0.0"], |host| vec![host]);
                 let mut last_error = String::new();
                 for host in hosts {
-                    match TcpListener::bind((host, port)).await {
+                    match bind_tcp(host, port).await {
                         Ok(listener) => return Ok(Self::Tcp(listener)),
                         Err(error) => {
                             last_error = format!("cannot listen on {host} port {port}: {error}");
@@ -89,6 +95,25 @@ impl Listener {
     }
 }
 
+/// Listens on the first address of a host that can be used.
+async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let listening = socket.and_then(|socket| {
+            // A restarted process must not wait until old connections are forgotten.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        });
+        match listening {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
 /// Listens on a Unix socket. Replaces a socket on which no process listens, but no other file.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
@@ -112,8 +137,8 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Largest number of open connections.
-    pub max_connections: usize,
+    /// Numbers of connections and requests, and their memory.
+    pub rules: ConnectionRules,
     /// Longest time that a connection may be idle, or take to send the head of a request.
     pub idle_timeout: Duration,
     /// Longest time for which shutdown waits for requests in flight.
@@ -123,43 +148,34 @@ pub struct ConnectionLimits {
 /// Serves connections until `stop` becomes true, then lets requests in flight finish.
 pub async fn serve(
     listener: Listener,
+    audience: Audience,
     state: Arc<HttpState>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let connections = Connections::new(limits.rules);
     let graceful = GracefulShutdown::new();
     loop {
-        let next = async {
-            let slot = slots.clone().acquire_owned().await;
-            (accept(&listener).await, slot)
-        };
-        let (accepted, slot) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            next = next => next,
+            accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok(stream) => {
-                let active = ActiveRequests::new();
-                let connection = graceful.watch(serve_connection(
-                    stream,
-                    state.clone(),
-                    active.clone(),
-                    limits.idle_timeout,
-                ));
-                let stop = stop.clone();
-                tokio::spawn(async move {
-                    // Errors of a connection are its client's: it disconnected or sent no HTTP.
-                    tokio::select! {
-                        _ = connection => {}
-                        () = active.wait_until_abandoned(stop) => {}
-                    }
-                    drop(slot);
-                });
+            Ok(accepted) => {
+                let server = ConnectionServer {
+                    state: state.clone(),
+                    audience,
+                    idle_timeout: limits.idle_timeout,
+                    watcher: graceful.watcher(),
+                    stop: stop.clone(),
+                };
+                server.start(accepted, &connections);
             }
             Err(error) => {
                 tracing::error!(%error, "accepting a connection failed");
+                // For example because too many files are open.
+                connections.make_room();
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
@@ -181,14 +197,64 @@ pub async fn serve(
 trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 
-async fn accept(listener: &Listener) -> io::Result<Box<dyn ClientStream>> {
+async fn accept(listener: &Listener) -> io::Result<(Box<dyn ClientStream>, ClientAddress)> {
     match listener {
         Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, address) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream))
+            Ok((Box::new(stream), address.ip().into()))
         }
-        Listener::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+        Listener::Unix(listener, _) => {
+            Ok((Box::new(listener.accept().await?.0), ClientAddress::Local))
+        }
+    }
+}
+
+/// What serves one connection.
+struct ConnectionServer {
+    state: Arc<HttpState>,
+    audience: Audience,
+    idle_timeout: Duration,
+    watcher: Watcher,
+    stop: watch::Receiver<bool>,
+}
+
+impl ConnectionServer {
+    /// Serves a connection as soon as it is admitted. Others are accepted meanwhile.
+    fn start(
+        mut self,
+        (stream, address): (Box<dyn ClientStream>, ClientAddress),
+        connections: &Connections,
+    ) {
+        if let Some(admission) = connections.try_admit(address) {
+            tokio::spawn(self.serve(stream, admission));
+        } else if let Some(place) = connections.take_waiting_place() {
+            let connections = connections.clone();
+            tokio::spawn(async move {
+                let admission = tokio::select! {
+                    _ = self.stop.wait_for(|stop| *stop) => None,
+                    admission = connections.admit(address) => admission,
+                };
+                drop(place);
+                if let Some(admission) = admission {
+                    self.serve(stream, admission).await;
+                }
+            });
+        }
+    }
+
+    async fn serve(self, stream: Box<dyn ClientStream>, admission: Admission) {
+        let (active, open) = (ActiveRequests::new(), admission.connection.clone());
+        let requests = (self.state, self.audience, active.clone());
+        let connection = serve_connection(stream, open.clone(), requests, self.idle_timeout);
+        let connection = self.watcher.watch(connection);
+        // Errors of a connection are its client's: it disconnected or sent no HTTP.
+        tokio::select! {
+            _ = connection => {}
+            () = open.wait_until_unwanted() => {}
+            () = active.wait_until_abandoned(self.stop) => {}
+        }
+        drop(admission);
     }
 }
 
@@ -196,23 +262,24 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn ClientStream>> {
 /// bytes, and 431 to a head longer than [`MAX_HEAD_BYTES`].
 fn serve_connection(
     stream: Box<dyn ClientStream>,
-    state: Arc<HttpState>,
-    active: ActiveRequests,
+    open: Arc<OpenConnection>,
+    (state, audience, active): (Arc<HttpState>, Audience, ActiveRequests),
     idle_timeout: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> {
+    let mut stream = TimeoutWriter::new(MeteredStream::new(stream, open.clone()));
+    stream.set_timeout(Some(MAX_WRITE_STALL));
     let service = service_fn(move |request| {
-        let state = state.clone();
-        let guard = active.start();
+        let (state, connection) = (state.clone(), open.clone());
+        let guard = active.start(connection.clone());
         async move {
-            let response = handle(state, request).await;
-            Ok::<_, Infallible>(response.map(|body| TrackedBody { body, _guard: guard }))
+            let response = handle(state, audience, connection, request).await;
+            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, guard)))
         }
     });
-    let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(MAX_WRITE_STALL));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle_timeout)
+        .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

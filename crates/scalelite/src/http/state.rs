@@ -7,6 +7,9 @@ use app::App;
 use app::api::ApiError;
 use tokio_util::task::TaskTracker;
 
+use super::health::HealthChecks;
+use super::host::HostRules;
+use super::management::ManagementRules;
 use super::playback::PlaybackService;
 use super::upload_service::UploadService;
 
@@ -16,9 +19,12 @@ pub struct HttpState {
     pub app: App,
     /// Playback of recordings; `None` if this deployment has no recordings.
     pub playback: Option<Arc<PlaybackService>>,
-    /// The only host that is served (`URL_HOST`), with multitenancy also its subdomains; `None`
-    /// serves every host.
-    pub url_host: Option<String>,
+    /// The hosts that are served.
+    pub hosts: HostRules,
+    /// Who may call the management API.
+    pub management: ManagementRules,
+    /// The last answer of the store.
+    pub health_checks: HealthChecks,
     /// Longest request body, in bytes.
     pub max_body_bytes: u64,
     /// Longest time that a request may take, uploads of recordings excepted.

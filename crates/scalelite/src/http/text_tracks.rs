@@ -117,14 +117,20 @@ async fn list_tracks(
         let message = format!("No captions found for {record_id}");
         return Err(TrackFailure::Refused("noCaptionsFound".to_owned(), message));
     }
+    let playback_origin = state.hosts.playback_origin(request);
     let origin = Origin::from_headers(&request.headers);
-    let tracks: Vec<Value> = tracks.iter().map(|track| track_json(track, &origin)).collect();
+    let url = |path: &str| match &playback_origin {
+        Some(playback_origin) => format!("{playback_origin}{path}"),
+        None => origin.url(path),
+    };
+    let tracks: Vec<Value> =
+        tracks.iter().map(|track| track_json(track, url(&track.path))).collect();
     Ok(json!({ "response": { "returncode": "SUCCESS", "tracks": tracks } }))
 }
 
-fn track_json(track: &Track, origin: &Origin<'_>) -> Value {
+fn track_json(track: &Track, url: String) -> Value {
     json!({
-        "href": origin.url(&track.path),
+        "href": url,
         "kind": track.kind,
         "label": track.label,
         "lang": track.lang,
@@ -146,6 +152,7 @@ async fn upload_track(
         }
     }
     authenticate(&state.app, caller, call.name(), &request.query, None)?;
+    request.body.prove_sender().await;
     let text = |name| non_empty_parameter(&query, name).unwrap_or_default();
     let (record_id, kind, lang) = (text("recordID"), text("kind"), text("lang"));
     let service = state.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;

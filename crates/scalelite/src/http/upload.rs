@@ -5,8 +5,8 @@
 //! `PATCH` (or `PUT` with `Content-Range`) continues at that offset. A complete archive must match
 //! `Repr-Digest` (or, if sent in one request, `Content-Digest`) of RFC 9530; then it is imported.
 
-use app::ports::{UploadBytes, UploadError};
-use app::recordings::upload;
+use app::ports::{UploadBytes, UploadError, UploadId};
+use app::recordings::upload::{self, UploadRightError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::ServerId;
@@ -51,7 +51,10 @@ impl From<UploadError> for UploadRefusal {
             UploadError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             UploadError::Interrupted => (StatusCode::BAD_REQUEST, None),
             UploadError::DigestMismatch => (StatusCode::UNPROCESSABLE_ENTITY, Some(0)),
-            UploadError::Full => (StatusCode::INSUFFICIENT_STORAGE, None),
+            UploadError::Full | UploadError::QuotaExceeded => {
+                (StatusCode::INSUFFICIENT_STORAGE, None)
+            }
+            UploadError::Stalled => (StatusCode::REQUEST_TIMEOUT, None),
             UploadError::Unavailable(ref error) => {
                 tracing::error!(error, "storing an upload failed");
                 let reason = "the archive cannot be stored";
@@ -116,13 +119,14 @@ async fn handle_upload(
     let service = &state.upload_service;
     let record_id = RecordId::parse(record_id)
         .ok_or_else(|| UploadRefusal::new(StatusCode::BAD_REQUEST, "the record id is invalid"))?;
-    let sender = authenticate_sender(state, &request.headers, &record_id).await?;
+    let (sender, upload) = authorize_sender(state, &request.headers, &record_id).await?;
+    request.body.prove_sender().await;
     match request.method {
         Method::HEAD | Method::GET => {
-            Ok((StatusCode::OK, service.uploads.count_received_bytes(&record_id).await?))
+            Ok((StatusCode::OK, service.uploads.count_received_bytes(&upload).await?))
         }
         Method::PUT | Method::PATCH => {
-            let (status, bytes) = receive_archive(service, &record_id, request).await?;
+            let (status, bytes) = receive_archive(service, &sender, &upload, request).await?;
             tracing::info!(server = sender.0, record = %record_id, bytes, "upload received");
             Ok((status, bytes))
         }
@@ -130,31 +134,36 @@ async fn handle_upload(
     }
 }
 
-/// Returns the server of the pool whose token the request carries.
-async fn authenticate_sender(
+/// Returns the server of the pool whose token the request carries, if it may upload the recording.
+async fn authorize_sender(
     state: &HttpState,
     headers: &HeaderMap,
     record_id: &RecordId,
-) -> Result<ServerId, UploadRefusal> {
-    let invalid =
-        || UploadRefusal::new(StatusCode::UNAUTHORIZED, "no valid token of a server of the pool");
-    let token = headers.typed_get::<Authorization<Bearer>>().ok_or_else(invalid)?;
-    match upload::find_sender(&state.app, token.token(), record_id).await {
-        Ok(sender) => sender.ok_or_else(invalid),
-        Err(error) => {
-            tracing::error!(%error, "reading servers failed");
-            Err(UploadRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "servers cannot be read"))
-        }
-    }
+) -> Result<(ServerId, UploadId), UploadRefusal> {
+    let token = headers.typed_get::<Authorization<Bearer>>();
+    let token = token.as_ref().map_or("", |token| token.token());
+    upload::authorize_upload(&state.app, token, record_id).await.map_err(|error| {
+        let status = match &error {
+            UploadRightError::Forged => StatusCode::UNAUTHORIZED,
+            UploadRightError::Disabled | UploadRightError::OthersRecording => StatusCode::CONFLICT,
+            UploadRightError::Store(error) => {
+                tracing::error!(%error, "right to upload not checked");
+                let reason = "servers and recordings cannot be read";
+                return UploadRefusal::new(StatusCode::SERVICE_UNAVAILABLE, reason);
+            }
+        };
+        UploadRefusal::new(status, error.to_string())
+    })
 }
 
 async fn receive_archive(
     service: &UploadService,
-    record_id: &RecordId,
+    sender: &ServerId,
+    upload: &UploadId,
     request: ApiRequest,
 ) -> Result<(StatusCode, u64), UploadRefusal> {
-    let busy = |_| UploadRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many uploads");
-    let _slot = service.slots.try_acquire().map_err(busy)?;
+    let busy = || UploadRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many uploads");
+    let _slot = service.slots.take(sender).ok_or_else(busy)?;
     let range = ArchiveRange::from_headers(&request.headers)?;
     if range.total > service.max_bytes {
         return Err(UploadError::TooLarge.into());
@@ -163,11 +172,11 @@ async fn receive_archive(
     // `append_upload` refuses a body that is longer than announced.
     let bytes: UploadBytes = body::stream_body(request.body, u64::MAX).await;
     let uploads = &service.uploads;
-    let received = uploads.append_upload(record_id, range.offset, range.total, bytes).await?;
+    let received = uploads.append_upload(upload, range.offset, range.total, bytes).await?;
     if received < range.total {
         return Ok((StatusCode::ACCEPTED, received));
     }
-    uploads.complete_upload(record_id, sha256).await?;
+    uploads.complete_upload(upload, sha256).await?;
     Ok((StatusCode::CREATED, received))
 }
 

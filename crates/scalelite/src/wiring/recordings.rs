@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adapters::blobs::directories::DirectoryBlobs;
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use adapters::blobs::transfer::BlobsCopier;
-use adapters::spool::{SpoolDir, UploadDir};
+use adapters::spool::{ArchiveLimits, SpoolDir, UploadDir, UploadLimits};
 use app::App;
 use app::ports::{Blobs, Uploads};
 use app::recordings::claimed_blobs::ClaimedBlobs;
@@ -111,10 +111,20 @@ fn build_s3_access(config: &Config) -> S3Settings {
 pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
     let recording_store = app.recording_store.clone().filter(|_| !config.recording_disabled)?;
     let quarantine = config.recording_quarantine_dir.clone();
-    let spool = SpoolDir::new(
+    let limits = ArchiveLimits {
+        max_bytes: config.recording_archive_max_bytes.0,
+        max_ratio: config.recording_archive_max_ratio.0.into(),
+        min_free: config.recording_min_free.0,
+        ..ArchiveLimits::default()
+    };
+    let dirs = [&config.recording_publish_dir, &config.recording_unpublish_dir];
+    let targets = if config.s3_recording { Vec::new() } else { dirs.map(Clone::clone).to_vec() };
+    let spool = SpoolDir::with_limits(
         config.recording_spool_dir.clone(),
         config.recording_work_dir.clone(),
         quarantine.unwrap_or_else(|| config.recording_work_dir.join("quarantine")),
+        limits,
+        targets,
     );
     Some(Importer {
         records: recording_store,
@@ -127,10 +137,15 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
             protected: config.protected_recordings_enabled,
         },
         trash_ms: app.policy.recordings.trash_ms,
+        space_waits: Arc::default(),
     })
 }
 
 /// Builds the uploads into the spool.
 pub(super) fn build_uploads(config: &Config) -> Arc<dyn Uploads> {
-    Arc::new(UploadDir::new(config.recording_spool_dir.clone()))
+    let limits = UploadLimits {
+        quota_bytes: config.recording_upload_quota_bytes.0,
+        min_free: config.recording_min_free.0,
+    };
+    Arc::new(UploadDir::new(config.recording_spool_dir.clone(), limits))
 }

@@ -7,7 +7,7 @@ use adapters::postgres::PgStore;
 use adapters::postgres::address::PgOptions;
 use adapters::redis::RedisStore;
 use adapters::sqlite::SqliteStore;
-use app::ports::{self, Inspect};
+use app::ports::{self, EmbeddedStore, Inspect};
 use app::store_migration::Stores;
 
 use super::{WiringError, prepare_dir};
@@ -23,6 +23,8 @@ pub struct OpenedStores {
     pub recording_store: Option<Arc<dyn ports::RecordingStore>>,
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
+    /// The embedded store, if it keeps the servers.
+    pub embedded: Option<Arc<dyn EmbeddedStore>>,
 }
 
 /// Opens the stores of the settings.
@@ -31,8 +33,13 @@ pub struct OpenedStores {
 /// When a store cannot be used.
 pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStores, WiringError> {
     let mut inspectors: Vec<Arc<dyn Inspect>> = Vec::new();
+    let keeps_servers = matches!(stores.state, StateStoreUrl::Embedded);
     let embedded = if stores.needs_data_dir() {
-        let store = Arc::new(open_sqlite(&data_dir.join(STORE_FILE))?);
+        let path = data_dir.join(STORE_FILE);
+        if keeps_servers && !stores.accept_empty && !path.exists() {
+            check_may_create(&path)?;
+        }
+        let store = Arc::new(open_sqlite(&path)?);
         inspectors.push(store.clone());
         Some(store)
     } else {
@@ -46,6 +53,7 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
         }
         _ => None,
     };
+    let cared_for = embedded.clone().filter(|_| keeps_servers).map(|store| store as _);
     let state: Arc<dyn ports::StateStore> = match (&stores.state, &embedded, &postgres) {
         (StateStoreUrl::Redis(options), _, _) => {
             let store = Arc::new(RedisStore::new(options.clone()));
@@ -62,7 +70,16 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
         RecordingStoreUrl::Embedded => embedded.map(|store| store as _),
     };
     let recordings = recording_store.clone();
-    Ok(OpenedStores { stores: Stores { state, recordings }, recording_store, inspectors })
+    let stores = Stores { state, recordings };
+    Ok(OpenedStores { stores, recording_store, inspectors, embedded: cared_for })
+}
+
+/// Checks, before an embedded store is created, that none with servers is lost.
+///
+/// # Errors
+/// When one is lost.
+pub fn check_may_create(path: &Path) -> Result<(), WiringError> {
+    SqliteStore::check_may_create(path).map_err(|error| WiringError::Store(path.to_owned(), error))
 }
 
 fn open_sqlite(path: &Path) -> Result<SqliteStore, WiringError> {

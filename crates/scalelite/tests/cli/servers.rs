@@ -80,6 +80,25 @@ async fn servers_are_changed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Arguments can be read by everybody on the machine.
+#[tokio::test]
+async fn secrets_are_read_from_the_standard_input_and_files() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(0).await?;
+    let url = "https://bbb9.test/bigbluebutton/api";
+    let added = cli.run_with_input(&format!("servers add {url} - 2"), "from-stdin\n").await?;
+    assert_eq!(added.exit_code, 0, "{added:?}");
+    let id = added.stdout.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert!(cli.run_ok("servers").await?.contains("secret: from-stdin\n"));
+    cli.write_file("secret", "from-file\r\n")?;
+    cli.run_ok(&format!("servers update {id} file:secret")).await?;
+    assert!(cli.run_ok("servers").await?.contains("secret: from-file\n"));
+    let missing = cli.run_failing(&format!("servers update {id} file:none")).await?;
+    assert!(missing.starts_with("ERROR: secret not read from none: "), "{missing}");
+    let empty = cli.run_failing(&format!("servers update {id} -")).await?;
+    assert_eq!(empty, "ERROR: the secret is empty\n");
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
     let cli = CliEnvironment::new(0).await?;

@@ -1,11 +1,16 @@
 //! Callbacks: callback URLs are removed from creates, and reports of servers reach the front-end
 //! that registered the URL and no other address.
 
+use adapters::sqlite::SqliteStore;
+use app::ports::{MessageTopic, Outbox as _, OutboxMessage, Recordings as _};
 use bbb::token::{self, Claims, TokenAlgorithm};
+use domain::Timestamp;
+use domain::recording::Callback;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use testkit::deployment::TestDeployment;
 use testkit::process;
-use testkit::product::{SECRET, wait_until};
+use testkit::product::{SECRET, Setup, signed_target_with, wait_until};
 use testkit::samples::SampleRecording;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,7 +87,21 @@ async fn create_with_callback(deployment: &TestDeployment, id: &str, url: &str) 
 
 /// Sends the report of a server about a meeting.
 async fn send_report(deployment: &TestDeployment, id: &str, secret: &str) {
-    let token = token::sign(&Claims::new(), secret, TokenAlgorithm::Hs512).unwrap();
+    // As BBB does: valid for a day, and naming nothing.
+    let mut claims = Claims::new();
+    claims.insert("exp".to_owned(), json!(seconds_from_now(86_400)));
+    send_report_with(deployment, id, secret, &claims).await;
+}
+
+/// The time in this number of seconds, as seconds since 1970.
+fn seconds_from_now(seconds: i64) -> i64 {
+    use app::ports::Clock as _;
+    adapters::entropy::SystemClock.now().0 / 1000 + seconds
+}
+
+/// Sends the report of a server, with a token of these claims.
+async fn send_report_with(deployment: &TestDeployment, id: &str, secret: &str, claims: &Claims) {
+    let token = token::sign(claims, secret, TokenAlgorithm::Hs512).unwrap();
     let headers =
         [("Content-Type", "application/json"), ("Authorization", &format!("Bearer {token}"))];
     let body = json!({ "version": "1.0", "meeting_id": id, "data": { "attendees": [] } });
@@ -106,6 +125,15 @@ async fn a_report_of_the_meetings_server_reaches_the_front_end() {
         send_report(&deployment, "m1", &forger).await;
     }
     send_report(&deployment, "no callback", &server_secret).await;
+    for claims in [
+        json!({}),
+        json!({ "exp": seconds_from_now(-1) }),
+        json!({ "exp": seconds_from_now(10 * 86_400) }),
+        json!({ "exp": seconds_from_now(60), "meeting_id": "m2" }),
+    ] {
+        let claims = claims.as_object().unwrap();
+        send_report_with(&deployment, "m1", &server_secret, claims).await;
+    }
     send_report(&deployment, "m1", &server_secret).await;
     let callback = callbacks.recv().await.unwrap();
     let body: Value = serde_json::from_str(&callback.body).unwrap();
@@ -115,7 +143,65 @@ async fn a_report_of_the_meetings_server_reaches_the_front_end() {
     let bearer = callback.head.split("Bearer ").nth(1).unwrap().lines().next().unwrap();
     let claims = token::verify(bearer, SECRET, TokenAlgorithm::Hs512, 0).unwrap();
     assert!(claims["exp"].is_number());
+    let hash = hex(&Sha256::digest(callback.body.as_bytes()));
+    assert_eq!((&claims["meeting_id"], &claims["body_sha256"]), (&json!("m1"), &json!(hash)));
+    assert!(callbacks.try_recv().is_err(), "one report was accepted");
     wait_until("outbox empty", async || list_outbox(&deployment).await.is_empty()).await.unwrap();
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A receiver that refuses everything gets no token that another front-end would accept.
+#[tokio::test]
+async fn only_the_secret_that_signed_the_create_signs_its_callbacks() {
+    let secrets = ("LOADBALANCER_SECRETS", "second-secret:third-secret");
+    let deployment = start_deployment_with(1, &[HOST, ALLOW, secrets]).await;
+    let (url, mut callbacks) = start_front_end(&[401]).await;
+    let encoded_url = form_urlencoded::byte_serialize(url.as_bytes()).collect::<String>();
+    for (n, secret) in [SECRET, "third-secret", "second-secret"].into_iter().enumerate() {
+        let query = format!("meetingID=m{n}&name=room&meta_analytics-callback-url={encoded_url}");
+        let target = signed_target_with(secret, "create", &query);
+        assert_success(&deployment.product.get(&target).await.unwrap());
+        send_report(&deployment, &format!("m{n}"), &deployment.pool.server(1).secret()).await;
+        let bearer_of = |callback: ReceivedCallback| {
+            callback.head.split("Bearer ").nth(1).unwrap().lines().next().unwrap().to_owned()
+        };
+        let bearer = bearer_of(callbacks.recv().await.unwrap());
+        let verified = [SECRET, "second-secret", "third-secret"].into_iter().filter(|candidate| {
+            token::verify(&bearer, candidate, TokenAlgorithm::Hs512, 0).is_some()
+        });
+        assert_eq!(verified.collect::<Vec<_>>(), [secret]);
+        let is_counted = async || {
+            let waiting = list_outbox(&deployment).await;
+            waiting.len() == n + 1 && waiting.iter().all(|message| message["attempts"] == json!(1))
+        };
+        wait_until("the attempt is over", is_counted).await.unwrap();
+        assert!(callbacks.try_recv().is_err(), "one attempt, one token");
+    }
+}
+
+/// The original's rows do not say who signed the create.
+#[tokio::test]
+async fn a_callback_of_the_original_is_signed_with_the_first_secret_only() {
+    let secrets = ("LOADBALANCER_SECRETS", "second-secret");
+    let deployment = start_deployment_with(1, &[HOST, ALLOW, secrets]).await;
+    let (url, mut callbacks) = start_front_end(&[401]).await;
+    let store = deployment.product.setup().folder().join("data/scalelite.db");
+    let callback = Callback {
+        meeting_id: "old".to_owned(),
+        attributes: vec![(Callback::ANALYTICS_URL.to_owned(), url)],
+        ..Callback::default()
+    };
+    SqliteStore::open(&store).unwrap().put_callback(&callback).await.unwrap();
+    send_report(&deployment, "old", &deployment.pool.server(1).secret()).await;
+    let received = callbacks.recv().await.unwrap();
+    let bearer = received.head.split("Bearer ").nth(1).unwrap().lines().next().unwrap();
+    assert!(token::verify(bearer, SECRET, TokenAlgorithm::Hs512, 0).is_some());
+    let is_counted = async || list_outbox(&deployment).await[0]["attempts"] == json!(1);
+    wait_until("the attempt is over", is_counted).await.unwrap();
+    assert!(callbacks.try_recv().is_err(), "one attempt, one token");
 }
 
 #[tokio::test]
@@ -209,4 +295,49 @@ async fn an_imported_recording_is_reported_to_the_front_end() {
     wait_until("outbox empty", async || list_outbox(&deployment).await.is_empty()).await.unwrap();
     let list = deployment.product.call("getRecordings", "").await.unwrap().text();
     assert!(list.contains(&sample.record_id), "{list}");
+}
+
+/// They hold what users have done in meetings.
+#[tokio::test]
+async fn callbacks_that_were_given_up_long_ago_are_forgotten() {
+    let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
+    let data = setup.folder().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let store = SqliteStore::open(&data.join("scalelite.db")).unwrap();
+    let days_ago = |days: i64| Timestamp((seconds_from_now(0) - days * 86_400) * 1000);
+    for (id, days) in [("old", 400), ("new", 300)] {
+        let updated_at = days_ago(days);
+        let attributes = vec![(Callback::READY_URL.to_owned(), "https://f.test/".to_owned())];
+        let callback =
+            Callback { meeting_id: id.to_owned(), attributes, updated_at, ..Callback::default() };
+        store.put_callback(&callback).await.unwrap();
+    }
+    for (id, days) in [("old", 31), ("new", 29)] {
+        let message = OutboxMessage {
+            id: id.to_owned(),
+            topic: MessageTopic::Analytics,
+            tenant: None,
+            meeting_id: "m1".to_owned(),
+            record_id: None,
+            url: "https://f.test/".to_owned(),
+            body: Some("{}".to_owned()),
+            secret_hint: None,
+            posted_at: days_ago(days),
+            attempts: 9,
+            failure: Some("gone".to_owned()),
+            due_at: None,
+        };
+        store.post_message(&message).await.unwrap();
+    }
+    let product = setup.start().await.unwrap();
+    let are_forgotten = async || {
+        let callbacks = store.list_callbacks_after(None, 9).await.unwrap();
+        let messages = store.list_messages(9).await.unwrap();
+        let ids: Vec<&str> =
+            callbacks.iter().map(|callback| callback.meeting_id.as_str()).collect();
+        let message_ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+        (ids, message_ids) == (vec!["new"], vec!["new"])
+    };
+    wait_until("the old ones are forgotten", are_forgotten).await.unwrap();
+    drop(product);
 }

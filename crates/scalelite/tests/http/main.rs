@@ -7,6 +7,8 @@ mod callbacks;
 #[cfg(test)]
 mod checksums;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod creates;
 #[cfg(test)]
 mod deployments;
@@ -20,6 +22,8 @@ mod failover;
 mod failures;
 #[cfg(test)]
 mod fuzzer;
+#[cfg(test)]
+mod hanging_files;
 #[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
@@ -37,11 +41,15 @@ mod long_requests;
 #[cfg(test)]
 mod management;
 #[cfg(test)]
+mod management_access;
+#[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback_files;
+#[cfg(test)]
+mod playback_host;
 #[cfg(test)]
 mod playback_links;
 #[cfg(test)]

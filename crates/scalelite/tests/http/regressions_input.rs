@@ -34,7 +34,7 @@ fn hidden_request() -> Vec<u8> {
 fn large_head(target: &str, headers: &str) -> String {
     let mut head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\n");
     for n in 0..60 {
-        head.push_str(&format!("X-Filler-{n}: {}\r\n", "f".repeat(5_000)));
+        head.push_str(&format!("X-Filler-{n}: {}\r\n", "f".repeat(2_000)));
     }
     format!("{head}{headers}\r\n")
 }

@@ -20,6 +20,8 @@ mod stop;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod store_file;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod two_processes;

@@ -40,7 +40,8 @@ async fn a_full_disk_is_reported_and_survived() {
     let unhealthy = async || product.get("/health_check").await.unwrap().status == 503;
     wait_until("unhealthy", unhealthy).await.unwrap();
     let health = product.get("/health_check").await.unwrap();
-    assert!(health.text().contains("full"), "{}", health.text());
+    assert_eq!(health.text(), "failure: the store cannot be used");
+    assert!(product.log().contains("full"), "{}", product.log());
     for _ in 0..20 {
         assert!(!try_create(&product, "refused").await);
     }

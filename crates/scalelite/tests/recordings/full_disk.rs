@@ -74,3 +74,23 @@ async fn assert_import_resumes(folder: &str) {
         .await
         .unwrap_or_else(|error| panic!("{error}: {}", product.log()));
 }
+
+/// It would fill the disk for a while, and fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_larger_than_the_disk_is_not_tried_and_keeps_no_other_out() {
+    let setup = setup();
+    let Some(_small) = SmallDisk::mount(&setup.folder().join("work"), 2).unwrap() else { return };
+    let (large, small) = (SampleRecording::new(3), SampleRecording::new(4));
+    let names = [format!("{}.tar", large.record_id), format!("{}.tar", small.record_id)];
+    let mut archive = large.archive(&["video"]);
+    archive.resize(3 << 20, 0);
+    put_in_spool(&setup, &names[0], &archive);
+    put_in_spool(&setup, &names[1], &small.archive(&["video"]));
+    let product = setup.start().await.unwrap();
+    let imported = async || visibility_of(&setup, &small, "video") == Some("published");
+    wait_until("the small one is imported", imported).await.unwrap();
+    let logged = async || product.log().contains("bytes are needed");
+    wait_until("the reason is logged", logged).await.unwrap();
+    let waiting = find_import(&setup, &names[0]).await.unwrap();
+    assert_eq!((&waiting["state"], &waiting["attempts"]), (&"received".into(), &0.into()));
+}

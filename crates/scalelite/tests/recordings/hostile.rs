@@ -88,7 +88,8 @@ const HOSTILE_ARCHIVES: &[HostileArchive] = &[
     ("not a tar archive", |_, _| vec![b'x'; 20_480]),
     ("compression ratio", |s, tar| {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-        bomb.write_all(&tar.file(&notes_path(s, "zeros"), vec![0; 64 << 20]).into_bytes()).unwrap();
+        bomb.write_all(&tar.file(&notes_path(s, "zeros"), vec![0; 110 << 20]).into_bytes())
+            .unwrap();
         bomb.finish().unwrap()
     }),
     ("name is too long", |_, tar| tar.entry("x", b'L', "", 1 << 30, b"").into_bytes()),

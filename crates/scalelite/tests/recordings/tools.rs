@@ -102,8 +102,23 @@ pub(crate) async fn find_import(setup: &Setup, name: &str) -> Option<Value> {
     list.as_array().unwrap().iter().find(|import| import["name"] == name).cloned()
 }
 
-/// Adds a server whose secret signs tokens. The balancer never reaches it.
+/// Adds an enabled server whose secret signs tokens. The balancer never reaches it.
 pub(crate) async fn add_server(product: &Product, secret: &str) {
-    let new = serde_json::json!({ "server": { "url": "https://bbb1.test/bigbluebutton/api", "secret": secret } });
-    product.call_management("addServer", Some(new)).await.unwrap();
+    add_server_named(product, "bbb1.test", secret).await;
+}
+
+/// Adds an enabled server with this host name; returns its id.
+pub(crate) async fn add_server_named(product: &Product, host: &str, secret: &str) -> String {
+    let url = format!("https://{host}/bigbluebutton/api");
+    let new = serde_json::json!({ "server": { "url": url, "secret": secret } });
+    let added = product.call_management("addServer", Some(new)).await.unwrap();
+    let id = added["id"].as_str().unwrap().to_owned();
+    set_server_state(product, &id, "enable").await;
+    id
+}
+
+/// Enables, cordons or disables a server.
+pub(crate) async fn set_server_state(product: &Product, id: &str, state: &str) {
+    let change = serde_json::json!({ "id": id, "server": { "state": state } });
+    product.call_management("updateServer", Some(change)).await.unwrap();
 }

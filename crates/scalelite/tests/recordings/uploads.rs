@@ -10,7 +10,10 @@ use testkit::product::{
 };
 use testkit::samples::SampleRecording;
 
-use crate::tools::{add_server, file_names, setup, visibility_of, wait_until_imported};
+use crate::tools::{
+    add_server, add_server_named, file_names, put_in_spool, recording_row, set_server_state, setup,
+    visibility_of, wait_until_imported,
+};
 
 pub(crate) const SECRET: &str = "secret-of-the-server";
 
@@ -28,9 +31,26 @@ fn seconds_from_now(seconds: i64) -> i64 {
 }
 
 fn valid_token(sample: &SampleRecording) -> String {
+    valid_token_of(sample, SECRET)
+}
+
+fn valid_token_of(sample: &SampleRecording, secret: &str) -> String {
     let claims =
         json!({ "aud": "scalelite-upload", "sub": sample.record_id, "exp": seconds_from_now(500) });
-    sign_token(claims, SECRET)
+    sign_token(claims, secret)
+}
+
+/// Uploads an archive as the server with this secret; returns the status and the body.
+async fn upload_as(
+    product: &Product,
+    secret: &str,
+    sample: &SampleRecording,
+    archive: &[u8],
+) -> (u16, String) {
+    let bearer = format!("Bearer {}", valid_token_of(sample, secret));
+    let headers = [("Authorization", bearer.as_str()), ("Repr-Digest", &digest(archive))];
+    let response = send_upload(product, "PUT", sample, &headers, Some(archive)).await;
+    (response.status, response.text())
 }
 
 pub(crate) fn digest(archive: &[u8]) -> String {
@@ -177,4 +197,79 @@ async fn errors_are_reported_in_json() {
     }
     let strange = SampleRecording { record_id: "..%2f..".to_owned(), ..SampleRecording::new(6) };
     assert_eq!(send_upload(&product, "PUT", &strange, &[], Some(b"abc")).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_server_may_not_upload_and_a_cordoned_one_may() {
+    let product = setup().start().await.unwrap();
+    let id = add_server_named(&product, "bbb1.test", SECRET).await;
+    let sample = SampleRecording::new(11);
+    let archive = sample.archive(&["video"]);
+    set_server_state(&product, &id, "disable").await;
+    let (status, text) = upload_as(&product, SECRET, &sample, &archive).await;
+    assert_eq!((status, text.as_str()), (409, "{\"error\":\"the server is disabled\"}"));
+    set_server_state(&product, &id, "cordon").await;
+    assert_eq!(upload_as(&product, SECRET, &sample, &archive).await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_replaces_no_recording_that_another_one_or_rsync_has_sent() {
+    let product = start_product().await;
+    add_server_named(&product, "hostile.test", "hostile-secret").await;
+    let setup = product.setup();
+    let (uploaded, synced) = (SampleRecording::new(12), SampleRecording::new(13));
+    let archive = uploaded.archive(&["video"]);
+    assert_eq!(upload_as(&product, SECRET, &uploaded, &archive).await.0, 201);
+    put_in_spool(setup, &format!("{}.tar", synced.record_id), &synced.archive(&["video"]));
+    wait_until_imported(setup).await;
+    let before = [recording_row(setup, &uploaded).await, recording_row(setup, &synced).await];
+    assert!(before.iter().all(Option::is_some));
+    for sample in [&uploaded, &synced] {
+        let archive = sample.archive(&["video", "notes"]);
+        let (status, text) = upload_as(&product, "hostile-secret", sample, &archive).await;
+        assert_eq!(status, 409, "{text}");
+        assert!(text.contains("not uploaded by this server"), "{text}");
+    }
+    assert!(file_names(&setup.folder().join("spool")).is_empty());
+    let after = [recording_row(setup, &uploaded).await, recording_row(setup, &synced).await];
+    assert_eq!(before, after);
+    // The server that uploaded it adds a format.
+    let archive = uploaded.archive(&["notes"]);
+    assert_eq!(upload_as(&product, SECRET, &uploaded, &archive).await.0, 201);
+    wait_until_imported(setup).await;
+    let added = async || visibility_of(setup, &uploaded, "notes").is_some();
+    wait_until("the format is added", added).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_stall_keep_no_other_server_out() {
+    let product = start_product().await;
+    let mut connections = Vec::new();
+    for n in 0..5 {
+        let secret = format!("hostile-{n}");
+        add_server_named(&product, &format!("hostile{n}.test"), &secret).await;
+        for upload in 0..5 {
+            let sample = SampleRecording::new(100 + 10 * n + upload);
+            let mut connection = ClientConnection::open(product.port()).await.unwrap();
+            let head = format!(
+                "PUT {} HTTP/1.1\r\nHost: balancer.test\r\nAuthorization: Bearer {}\r\n\
+                 Repr-Digest: {}\r\nContent-Length: 1000\r\n\r\nx",
+                upload_target(&sample),
+                valid_token_of(&sample, &secret),
+                digest(b"x"),
+            );
+            connection.send(head.as_bytes()).await.unwrap();
+            connections.push(connection);
+        }
+    }
+    let spool = product.setup().folder().join("spool");
+    let stalled = async || file_names(&spool).len() >= 16;
+    wait_until("all places are taken", stalled).await.unwrap();
+    let sample = SampleRecording::new(14);
+    let (status, text) = upload_as(&product, SECRET, &sample, &sample.archive(&["video"])).await;
+    assert_eq!(status, 201, "{text}");
+    let hostile = SampleRecording::new(15);
+    let (status, text) = upload_as(&product, "hostile-0", &hostile, b"x").await;
+    assert_eq!(status, 503, "{text}");
+    drop(connections);
 }

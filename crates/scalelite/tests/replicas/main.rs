@@ -12,6 +12,8 @@ mod load;
 #[cfg(test)]
 mod losses;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod missing_store;
 #[cfg(test)]
 mod polls;

@@ -20,6 +20,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
         callbacks_of_similar_meetings_are_distinct,
         pages_are_in_byte_order,
         times_keep_their_milliseconds,
+        old_callbacks_are_forgotten,
     ]
 }
 
@@ -197,4 +198,19 @@ async fn times_keep_their_milliseconds(factory: RecordingsFactory<'_>) {
         let (created_at, updated_at) = (Timestamp(ms), Timestamp(ms + 1));
         assert_kept(&store, &Callback { created_at, updated_at, ..usual_callback("a") }).await;
     }
+}
+
+async fn old_callbacks_are_forgotten(factory: RecordingsFactory<'_>) {
+    let store = TestRecordings::new(factory).await;
+    let changed = |meeting: &str, ms: i64| Callback {
+        updated_at: NOW.plus_ms(ms),
+        ..usual_callback(meeting)
+    };
+    for (meeting, ms) in [("a", 1), ("b", 5), ("c", 2), ("d", 3)] {
+        store.put_callback(&changed(meeting, ms)).await;
+    }
+    assert_eq!(store.forget_callbacks(NOW.plus_ms(1), 10).await, 0, "none is older");
+    assert_eq!(store.forget_callbacks(NOW.plus_ms(4), 2).await, 2, "not more than the limit");
+    assert_eq!(store.forget_callbacks(NOW.plus_ms(4), 2).await, 1);
+    assert_eq!(store.list_callbacks_after(None, 10).await, [changed("b", 5)]);
 }

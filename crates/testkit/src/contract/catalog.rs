@@ -59,6 +59,7 @@ async fn details_and_sizes_stay_as_they_are(factory: RecordingStoreFactory<'_>) 
         raw_size: Some(0),
         metadata_edits: vec![("gone".to_owned(), None), ("set".to_owned(), Some("v".to_owned()))],
         metadata_formats: vec![("näme".to_owned(), "video".to_owned())],
+        uploaded_by: Some("0123456789abcdef".to_owned()),
     };
     let mut part = full_recording("b");
     part.details.is_breakout = Some(true);
@@ -136,6 +137,14 @@ async fn ids_are_prefixes_and_exact(factory: RecordingStoreFactory<'_>) {
     assert_eq!(catalog.find_ids(&with_ids(&["ä", "\u{10ffff}"])).await, ["ä1"]);
     assert_eq!(catalog.find_ids(&with_ids(&["\0", "b"])).await, ["b"]);
     assert_eq!(catalog.find_ids(&with_ids(&["aa-10"])).await, [""; 0]);
+    // As many as one call may name.
+    let many: Vec<String> =
+        (0..9_998).map(|n| format!("n{n}")).chain(texts(&["b", "ab"])).collect();
+    let named = RecordingFilter { record_ids: many.clone(), ..RecordingFilter::default() };
+    assert_eq!(catalog.find_ids(&named).await, ["ab", "b"]);
+    let meetings = many.into_iter().chain(texts(&["meeting of aa-1"])).collect();
+    let named = RecordingFilter { meeting_ids: meetings, ..RecordingFilter::default() };
+    assert_eq!(catalog.find_ids(&named).await, ["aa-1", "ab"]);
     assert_eq!(catalog.find_ids(&with_meetings(&["meeting of aa-1"])).await, ["aa-1", "ab"]);
     assert_eq!(
         catalog.find_ids(&with_meetings(&["meeting of aa", "Meeting of aa-1"])).await,

@@ -56,6 +56,10 @@ impl TestRecordings {
         self.0.list_recordings_after(after, limit).await.expect("recordings_after")
     }
 
+    pub(super) async fn forget_callbacks(&self, before: Timestamp, limit: u32) -> u64 {
+        self.0.forget_callbacks(before, limit).await.expect("forget_callbacks")
+    }
+
     pub(super) async fn put_callback(&self, callback: &Callback) {
         self.0.put_callback(callback).await.expect("put_callback");
     }

@@ -106,9 +106,10 @@ impl TestStateStore {
     pub(super) async fn take_token(
         &self,
         token: &str,
+        grant: &RecordingFormatId,
         now: Timestamp,
-    ) -> Option<RecordingFormatId> {
-        self.0.take_token(token, now).await.expect("take_token")
+    ) -> bool {
+        self.0.take_token(token, grant, now).await.expect("take_token")
     }
 
     pub(super) async fn record_session(&self, session: &MeetingSession) {

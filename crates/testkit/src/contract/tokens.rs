@@ -13,6 +13,7 @@ const VALIDITY_MS: i64 = 300_000;
 pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
     super::cases![
         a_token_is_taken_once,
+        a_token_that_is_tried_at_another_format_stays,
         a_token_ends_in_time,
         a_token_may_expire_at_once,
         tokens_are_independent,
@@ -23,13 +24,23 @@ pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
 
 async fn a_token_is_taken_once(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
-    assert_eq!(store.take_token("t", NOW).await, None);
+    assert!(!store.take_token("t", &grant("r"), NOW).await);
+    for record_id in ["r", "s"] {
+        store.put_token("t", &grant(record_id), NOW, NOW.plus_ms(VALIDITY_MS)).await;
+        assert!(store.take_token("t", &grant(record_id), NOW).await);
+        assert!(!store.take_token("t", &grant(record_id), NOW).await);
+    }
+}
+
+async fn a_token_that_is_tried_at_another_format_stays(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
+    let video = FormatName::parse("video").expect("a format");
+    let video = RecordingFormatId { format: video, ..grant("r") };
     store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
-    assert_eq!(store.take_token("t", NOW).await, Some(grant("r")));
-    assert_eq!(store.take_token("t", NOW).await, None);
-    store.put_token("t", &grant("s"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
-    assert_eq!(store.take_token("t", NOW).await, Some(grant("s")));
-    assert_eq!(store.take_token("t", NOW).await, None);
+    for other in [grant("s"), grant("rr"), video] {
+        assert!(!store.take_token("t", &other, NOW).await, "{other:?}");
+    }
+    assert!(store.take_token("t", &grant("r"), NOW).await);
 }
 
 async fn a_token_ends_in_time(factory: StateFactory<'_>) {
@@ -38,9 +49,9 @@ async fn a_token_ends_in_time(factory: StateFactory<'_>) {
         [(0, true), (VALIDITY_MS - 1, true), (VALIDITY_MS, false), (VALIDITY_MS * 9, false)]
     {
         store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
-        let taken = store.take_token("t", NOW.plus_ms(after_ms)).await;
-        assert_eq!(taken, holds.then(|| grant("r")), "{after_ms} ms later");
-        assert_eq!(store.take_token("t", NOW).await, None, "gone in any case");
+        let taken = store.take_token("t", &grant("r"), NOW.plus_ms(after_ms)).await;
+        assert_eq!(taken, holds, "{after_ms} ms later");
+        assert!(!store.take_token("t", &grant("r"), NOW).await, "gone in any case");
     }
 }
 
@@ -48,11 +59,12 @@ async fn a_token_may_expire_at_once(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     for ms in [0, -1, -VALIDITY_MS] {
         store.put_token("t", &grant("r"), NOW, NOW.plus_ms(ms)).await;
-        assert_eq!(store.take_token("t", NOW).await, None, "{ms} ms");
+        assert!(!store.take_token("t", &grant("r"), NOW).await, "{ms} ms");
     }
     store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
     store.put_token("t", &grant("s"), NOW, NOW).await;
-    assert_eq!(store.take_token("t", NOW).await, None, "the last one counts");
+    assert!(!store.take_token("t", &grant("r"), NOW).await, "the last one counts");
+    assert!(!store.take_token("t", &grant("s"), NOW).await, "expired");
 }
 
 async fn tokens_are_independent(factory: StateFactory<'_>) {
@@ -65,10 +77,10 @@ async fn tokens_are_independent(factory: StateFactory<'_>) {
     let later = NOW.plus_ms(VALIDITY_MS + 25_000);
     store.put_token("new", &grant("new"), later, later.plus_ms(VALIDITY_MS)).await;
     for n in (0..50_i64).rev() {
-        let taken = store.take_token(&format!("t{n}"), later).await;
-        assert_eq!(taken, (n > 25).then(|| grant(&format!("r{n}"))), "t{n}");
+        let taken = store.take_token(&format!("t{n}"), &grant(&format!("r{n}")), later).await;
+        assert_eq!(taken, n > 25, "t{n}");
     }
-    assert_eq!(store.take_token("new", later).await, Some(grant("new")));
+    assert!(store.take_token("new", &grant("new"), later).await);
 }
 
 async fn the_last_grant_of_a_token_counts(factory: StateFactory<'_>) {
@@ -77,8 +89,9 @@ async fn the_last_grant_of_a_token_counts(factory: StateFactory<'_>) {
     let format = FormatName::parse("video").expect("a format");
     let video = RecordingFormatId { format, ..grant("r") };
     store.put_token("t", &video, NOW, NOW.plus_ms(VALIDITY_MS)).await;
-    assert_eq!(store.take_token("t", NOW.plus_ms(1_001)).await, Some(video));
-    assert_eq!(store.take_token("t", NOW).await, None);
+    assert!(!store.take_token("t", &grant("r"), NOW).await);
+    assert!(store.take_token("t", &video, NOW.plus_ms(1_001)).await);
+    assert!(!store.take_token("t", &video, NOW).await);
 }
 
 async fn hostile_tokens_stay_as_they_are(factory: StateFactory<'_>) {
@@ -89,8 +102,8 @@ async fn hostile_tokens_stay_as_they_are(factory: StateFactory<'_>) {
         store.put_token(text, &grant(&format!("r{n}")), NOW, until).await;
     }
     for (n, text) in texts.iter().enumerate() {
-        let granted = Some(grant(&format!("r{n}")));
-        assert_eq!(store.take_token(text, NOW).await, granted, "{text:?}");
-        assert_eq!(store.take_token(text, NOW).await, None, "{text:?}");
+        let granted = grant(&format!("r{n}"));
+        assert!(store.take_token(text, &granted, NOW).await, "{text:?}");
+        assert!(!store.take_token(text, &granted, NOW).await, "{text:?}");
     }
 }

@@ -252,7 +252,7 @@ fn zstandard_archives_are_read_and_bounded() {
     assert_eq!(unpack_valid(&frames).1.len(), 1);
     assert!(!unpack_error(&whole[..whole.len() / 2]).is_empty());
     assert!(!unpack_error(&[b"\x28\xb5\x2f\xfd".as_slice(), &[0xff; 64]].concat()).is_empty());
-    let bomb = TarBuilder::new().file(&video_path("x"), vec![0; 60 << 20]).into_bytes();
+    let bomb = TarBuilder::new().file(&video_path("x"), vec![0; 110 << 20]).into_bytes();
     let reason = unpack_error(&compress(&bomb));
     assert!(reason.contains("compression ratio"), "{reason}");
 }
@@ -322,12 +322,18 @@ fn limits_are_enforced() {
     assert!(
         matches!(unpack_bytes(&archive, &tight).1, Err(ArchiveError::Invalid(why)) if why.contains("19 bytes"))
     );
-    // Sixty megabytes of zeros in sixty kilobytes.
+    let tight = ArchiveLimits { min_free: u64::MAX, ..ArchiveLimits::default() };
+    assert!(matches!(unpack_bytes(&archive, &tight).1, Err(ArchiveError::Io(error))
+        if error.kind() == io::ErrorKind::StorageFull));
+    // A hundred and ten megabytes of zeros in a hundred kilobytes.
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-    bomb.write_all(&TarBuilder::new().file(&video_path("x"), vec![0; 60 << 20]).into_bytes())
+    bomb.write_all(&TarBuilder::new().file(&video_path("x"), vec![0; 110 << 20]).into_bytes())
         .unwrap();
-    let reason = unpack_error(&bomb.finish().unwrap());
+    let bomb = bomb.finish().unwrap();
+    let reason = unpack_error(&bomb);
     assert!(reason.contains("compression ratio"), "{reason}");
+    let loose = ArchiveLimits { max_ratio: 2_000, ..ArchiveLimits::default() };
+    assert!(unpack_bytes(&bomb, &loose).1.is_ok());
 }
 
 proptest::proptest! {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use app::blocking::RECORDING_READS;
 use app::ports::{BlobBytes, BlobError, BlobInfo, ByteSpan};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -36,7 +37,7 @@ pub(super) fn stream_file(file: std::fs::File, span: ByteSpan) -> BlobBytes {
                 return Ok(None);
             }
             let read =
-                tokio::task::spawn_blocking(move || read_chunk(&file, offset, remaining)).await;
+                RECORDING_READS.run_within(move || read_chunk(&file, offset, remaining)).await;
             let unavailable =
                 |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
             let result = read.map_err(|error| unavailable(&error))?;

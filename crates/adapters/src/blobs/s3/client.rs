@@ -198,7 +198,8 @@ impl S3Client {
     pub(super) async fn fetch_info(&self, key: &str) -> Result<Option<BlobInfo>, BlobError> {
         let action = self.bucket.head_object(Some(&self.credentials), key);
         let url = action.sign(URL_LIFETIME);
-        let response = self.send("HEAD", url.as_str(), &[], &S3Content::empty()).await?;
+        let response =
+            self.send("HEAD", url.as_str(), &[], &S3Content::empty(), Duration::ZERO).await?;
         match response.status() {
             StatusCode::OK => parse_info(response.headers()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
@@ -224,7 +225,8 @@ impl S3Client {
             let range = HeaderValue::from_str(&range).map_err(|_| s3_error("invalid range"))?;
             headers.push((header::RANGE, range));
         }
-        let response = self.send("GET", url.as_str(), &headers, &S3Content::empty()).await?;
+        let response =
+            self.send("GET", url.as_str(), &headers, &S3Content::empty(), Duration::ZERO).await?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
                 let info = parse_info(response.headers())?;
@@ -245,12 +247,25 @@ impl S3Client {
         headers: &[(HeaderName, HeaderValue)],
         content: &S3Content,
     ) -> Result<Response<Bytes>, BlobError> {
-        let response = self.send(method, url, headers, content).await?;
+        let no_work = Duration::ZERO;
+        self.send_work(method, url, headers, content, no_work).await
+    }
+
+    /// Like [`Self::send_checked`], for requests that make S3 work before it answers: it gets so much more time.
+    pub(super) async fn send_work(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        content: &S3Content,
+        work_time: Duration,
+    ) -> Result<Response<Bytes>, BlobError> {
+        let response = self.send(method, url, headers, content, work_time).await?;
         if !response.status().is_success() {
             return Err(read_error(response).await);
         }
         let (parts, body) = response.into_parts();
-        Ok(Response::from_parts(parts, read_body(body).await?))
+        Ok(Response::from_parts(parts, read_body(body, work_time).await?))
     }
 
     /// Sends a request, and repeats it while S3 is busy (a 5xx status or 429) or the connection fails.
@@ -260,10 +275,11 @@ impl S3Client {
         url: &str,
         headers: &[(HeaderName, HeaderValue)],
         content: &S3Content,
+        work_time: Duration,
     ) -> Result<Response<Incoming>, BlobError> {
         let mut delay = RETRY_DELAY;
         for tries_left in (0..MAX_TRIES).rev() {
-            let result = self.send_once(method, url, headers, content).await;
+            let result = self.send_once(method, url, headers, content, work_time).await;
             let is_busy = |response: &Response<Incoming>| {
                 response.status().is_server_error()
                     || response.status() == StatusCode::TOO_MANY_REQUESTS
@@ -286,6 +302,7 @@ impl S3Client {
         url: &str,
         headers: &[(HeaderName, HeaderValue)],
         content: &S3Content,
+        work_time: Duration,
     ) -> Result<Response<Incoming>, S3Failure> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
@@ -298,8 +315,9 @@ impl S3Client {
             |error: &dyn std::fmt::Display| S3Failure::Retryable(s3_error(&error.to_string()));
         let body = content.open_body().await.map_err(|error| retryable(&error))?;
         let request = request.body(body).map_err(|error| retryable(&error))?;
-        let time_limit = RESPONSE_TIMEOUT + Duration::from_secs(content.size() / MIN_BYTES_PER_S);
-        match timeout(time_limit, self.client.request(request)).await {
+        let send_time = Duration::from_secs(content.size() / MIN_BYTES_PER_S);
+        match timeout(RESPONSE_TIMEOUT + send_time + work_time, self.client.request(request)).await
+        {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(retryable(&error)),
             Err(_) => Err(S3Failure::Timeout),
@@ -337,10 +355,11 @@ fn parse_info(headers: &HeaderMap) -> Result<BlobInfo, BlobError> {
     Ok(BlobInfo { size, modified_at, etag })
 }
 
-async fn read_body(mut body: Incoming) -> Result<Bytes, BlobError> {
+/// Reads a response. S3 may begin one and go on working, so that the rest comes later.
+async fn read_body(mut body: Incoming, work_time: Duration) -> Result<Bytes, BlobError> {
     let mut collected = BytesMut::new();
     loop {
-        let frame = timeout(RESPONSE_TIMEOUT, body.frame()).await;
+        let frame = timeout(RESPONSE_TIMEOUT + work_time, body.frame()).await;
         let frame = frame.map_err(|_| s3_error("the response body did not end in time"))?;
         let Some(frame) = frame else { return Ok(collected.freeze()) };
         let frame = frame.map_err(|error| s3_error(&error.to_string()))?;
@@ -355,7 +374,7 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, BlobError> {
 /// Builds an error from the status and the error code of a response, neither of which contains a secret.
 async fn read_error(response: Response<Incoming>) -> BlobError {
     let status = response.status();
-    let text = read_body(response.into_body()).await.unwrap_or_default();
+    let text = read_body(response.into_body(), Duration::ZERO).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     let code: String =

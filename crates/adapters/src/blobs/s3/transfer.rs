@@ -1,6 +1,7 @@
 //! Uploads objects to a bucket and copies them within it: in one request if S3 allows it, otherwise in parts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use app::ports::BlobError;
 use bytes::Bytes;
@@ -23,12 +24,22 @@ pub struct TransferLimits {
     pub copy_bytes: u64,
 }
 
+/// Slowest acceptable copy within a bucket. S3 answers when it is done.
+const MIN_COPIED_BYTES_PER_S: u64 = 2 << 20;
+/// How long S3 may take to join the parts of an upload.
+const COMPLETION_TIME: Duration = Duration::from_secs(600);
+
+/// Returns how long S3 may take to copy so many bytes.
+fn copy_time(size: u64) -> Duration {
+    Duration::from_secs(size.div_ceil(MIN_COPIED_BYTES_PER_S))
+}
+
 /// Largest number of parts of one upload. Source: Amazon S3, "Multipart upload limits".
 const MAX_PARTS: u64 = 10_000;
 
 impl Default for TransferLimits {
     fn default() -> Self {
-        Self { upload_bytes: 64 << 20, copy_bytes: 5 << 30 }
+        Self { upload_bytes: 64 << 20, copy_bytes: 1 << 30 }
     }
 }
 
@@ -119,8 +130,15 @@ impl S3Client {
         }
         let mut action = self.bucket.put_object(Some(&self.credentials), to);
         let headers = self.copy_headers(action.headers_mut(), from, None)?;
+        let nothing = S3Content::empty();
         let response = self
-            .send_checked("PUT", action.sign(URL_LIFETIME).as_str(), &headers, &S3Content::empty())
+            .send_work(
+                "PUT",
+                action.sign(URL_LIFETIME).as_str(),
+                &headers,
+                &nothing,
+                copy_time(size),
+            )
             .await?;
         // S3 may report an error in the body after the status 200.
         let is_done = body_contains(response.body(), "<ETag>");
@@ -135,11 +153,12 @@ impl S3Client {
                 self.bucket.upload_part(Some(&self.credentials), to, number, &upload_id);
             let headers = self.copy_headers(action.headers_mut(), from, Some((offset, size)))?;
             let result = self
-                .send_checked(
+                .send_work(
                     "PUT",
                     action.sign(URL_LIFETIME).as_str(),
                     &headers,
                     &S3Content::empty(),
+                    copy_time(size),
                 )
                 .await;
             match result.and_then(|response| copied_part_etag(response.body())) {
@@ -196,7 +215,7 @@ impl S3Client {
             self.bucket.complete_multipart_upload(Some(&self.credentials), key, upload_id, etags);
         let url = action.sign(URL_LIFETIME);
         let content = S3Content::Bytes(action.body().into());
-        let response = self.send_checked("POST", url.as_str(), &[], &content).await?;
+        let response = self.send_work("POST", url.as_str(), &[], &content, COMPLETION_TIME).await?;
         // S3 may report an error in the body after the status 200.
         let is_done = body_contains(response.body(), "<ETag>");
         if is_done { Ok(()) } else { Err(s3_error("an upload was not completed")) }
@@ -257,6 +276,12 @@ mod tests {
             TransferLimits::default().upload_bytes.max((5_u64 << 40).div_ceil(MAX_PARTS)),
         );
         assert!(parts_of_largest.count() <= 10_000);
+    }
+
+    #[test]
+    fn a_copy_has_time_by_its_size() {
+        assert_eq!(copy_time(0), Duration::ZERO);
+        assert!(copy_time(TransferLimits::default().copy_bytes) > Duration::from_secs(500));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use app::blocking::IMPORTS;
 use app::ports::BlobError;
 use domain::recording::FilePath;
 
@@ -20,7 +21,7 @@ pub(super) struct LocalFile {
 /// Lists all regular files below a directory. Links are not followed.
 pub(super) async fn list_local_files(dir: &Path) -> Result<Vec<LocalFile>, BlobError> {
     let dir = dir.to_owned();
-    let walked = tokio::task::spawn_blocking(move || walk_dir(&dir)).await;
+    let walked = IMPORTS.run(move || walk_dir(&dir)).await;
     let unavailable = |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
     walked.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
 }

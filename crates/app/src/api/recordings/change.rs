@@ -2,6 +2,7 @@
 
 use bbb::{Query, response};
 use bytes::Bytes;
+use domain::parameters::name_in_xml;
 use domain::recording::Recording;
 use domain::recording::catalog::{RESERVED_KEYS, RecordingChange};
 
@@ -128,7 +129,7 @@ pub async fn update_recordings(
 /// Reads the changes. Keys that BBB itself uses, such as `meetingName`, are stored in lower case beside BBB's own, as BBB does.
 fn parse_change(query: &Query) -> Result<RecordingChange, ApiError> {
     let mut metadata = parse_metadata(query);
-    metadata.retain(|(key, _)| !RESERVED_KEYS.contains(&key.as_str()));
+    metadata.retain(|(key, _)| !RESERVED_KEYS.contains(&name_in_xml(key)));
     for (key, value) in &metadata {
         if key.len() > MAX_KEY_BYTES || key.contains('\0') || value.contains('\0') {
             return Err(ApiError::InvalidMetadata);
@@ -157,6 +158,7 @@ mod tests {
         let metadata = [("name".to_owned(), Some("Neu".to_owned())), ("gone".to_owned(), None)];
         assert_eq!((changed.metadata.as_slice(), changed.protected), (&metadata[..], Some(true)));
         assert!(parse("meta_tenant-id=x&protect=&recordID=r").is_empty());
+        assert!(parse("meta_tenant-id+=x&meta_Tenant-Id%09y=x&meta_tenant-id%2F=x").is_empty());
         assert_eq!(parse("protect=no").protected, Some(false));
     }
 

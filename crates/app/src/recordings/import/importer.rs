@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::space::SpaceWaits;
 use crate::ports::{Blobs, Clock, Entropy, RecordingStore, Spool};
 
 /// Settings of imports.
@@ -30,4 +31,6 @@ pub struct Importer {
     pub rules: ImportRules,
     /// `RECORDING_TRASH_DAYS`, in ms, if it is set.
     pub trash_ms: Option<i64>,
+    /// The archives for which there was no space.
+    pub space_waits: Arc<SpaceWaits>,
 }

@@ -29,6 +29,7 @@ mod place;
 mod record;
 mod result;
 mod scan;
+mod space;
 #[cfg(test)]
 mod tests;
 mod unpack;

@@ -1,7 +1,7 @@
 //! Stores the unpacked files, and moves them if the row says something else by now.
 
 use domain::recording::Recording;
-use domain::recording::catalog::{IncomingRecording, merge_recording};
+use domain::recording::catalog::{IncomingRecording, may_upload, merge_recording};
 
 use super::importer::Importer;
 use super::result::ImportFailure;
@@ -17,6 +17,12 @@ impl Importer {
         incoming: &IncomingRecording,
     ) -> Result<Option<Visibility>, ImportFailure> {
         let stored = self.records.find_recording(unpacked.record_id.as_str()).await?;
+        let uploader = incoming.recording.details.uploaded_by.as_deref();
+        if uploader.is_some_and(|uploader| !may_upload(stored.as_ref(), uploader)) {
+            let reason = "the recording is not from the server that uploaded this: another server \
+                has sent it, or it arrived in another way";
+            return Err(ImportFailure::InvalidArchive(reason.to_owned()));
+        }
         let Some(expected) = merge_recording(stored.as_ref(), &incoming.recording) else {
             self.remove_files(unpacked).await?;
             return Ok(None);

@@ -1,10 +1,12 @@
 //! Scans the spool and takes each archive through the steps of its import.
 
+use std::collections::HashSet;
+
 use super::importer::Importer;
 use super::incoming::build_incoming;
 use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError, SetAsideArchive};
 use super::unpack::{UnpackedArchive, UnpackedRecording};
-use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive};
+use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive, UploadId};
 
 /// The result of a scan of the spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct ScanResult {
     pub has_incomplete: bool,
     /// Whether some archives wait for another attempt.
     pub has_waiting: bool,
-    /// Why imports stopped, if no space is left.
+    /// Why an archive was not imported, if there was no space for it.
     pub full_reason: Option<String>,
 }
 
@@ -31,21 +33,40 @@ impl Importer {
         let listing = self.spool.scan_spool().await?;
         let mut result =
             ScanResult { has_incomplete: listing.has_incomplete, ..ScanResult::default() };
-        for spooled in listing.complete {
+        let names: HashSet<&str> = listing.complete.iter().map(|one| one.name.as_str()).collect();
+        self.space_waits.retain(|name| names.contains(name));
+        for spooled in &listing.complete {
             if stop() {
                 break;
             }
-            match self.import_archive(&spooled).await? {
+            match self.import_if_it_fits(spooled).await? {
                 ImportResult::Done(..) => result.imported += 1,
                 ImportResult::Postponed(_) | ImportResult::NotClaimed => result.has_waiting = true,
                 ImportResult::Full(reason) => {
-                    result.full_reason = Some(reason);
-                    break;
+                    // Smaller archives may still fit.
+                    let first = result.full_reason.take();
+                    result.full_reason = first.or(Some(format!("{}: {reason}", spooled.name)));
                 }
                 ImportResult::Quarantined(_) | ImportResult::SetAside(_) => {}
             }
         }
         Ok(result)
+    }
+
+    /// Imports an archive, unless it is known not to fit: an attempt would fill the disk for a while.
+    async fn import_if_it_fits(&self, spooled: &SpooledArchive) -> Result<ImportResult, ScanError> {
+        let Some(free_bytes) = self.spool.count_free_bytes().await? else {
+            return self.import_archive(spooled).await;
+        };
+        if let Err(reason) = self.space_waits.check(&spooled.name, spooled.size, free_bytes) {
+            self.records.receive_archive(&spooled.name, spooled.size, self.clock.now()).await?;
+            return Ok(ImportResult::Full(reason));
+        }
+        let result = self.import_archive(spooled).await;
+        if matches!(result, Ok(ImportResult::Full(_))) {
+            self.space_waits.note_full(&spooled.name, free_bytes);
+        }
+        result
     }
 
     /// Makes archives available again whose importer was killed, without waiting for the claim to
@@ -98,10 +119,11 @@ impl Importer {
     ) -> Result<ImportedArchive, ImportFailure> {
         let unpacked = self.unpack_archive(&archive.name, token).await?;
         let UnpackedArchive { recordings, errors, left_out } = unpacked;
+        let uploader = UploadId::from_archive_name(&archive.name).map(|upload| upload.uploader);
         let mut imported = ImportedArchive { errors, left_out, ..ImportedArchive::default() };
         for recording in &recordings {
             let record_id = recording.record_id.to_string();
-            if self.import_recording(recording).await? {
+            if self.import_recording(recording, uploader.as_deref()).await? {
                 imported.record_ids.push(record_id);
             } else {
                 imported.deleted_ids.push(record_id);
@@ -111,9 +133,14 @@ impl Importer {
     }
 
     /// Imports one recording of an archive; false if it was deleted before.
-    async fn import_recording(&self, unpacked: &UnpackedRecording) -> Result<bool, ImportFailure> {
+    async fn import_recording(
+        &self,
+        unpacked: &UnpackedRecording,
+        uploader: Option<&str>,
+    ) -> Result<bool, ImportFailure> {
         let metadata = unpacked.formats.iter().map(|(_, metadata)| metadata);
-        let incoming = build_incoming(metadata, self.rules, self.clock.now());
+        let mut incoming = build_incoming(metadata, self.rules, self.clock.now());
+        incoming.recording.details.uploaded_by = uploader.map(str::to_owned);
         match self.place_files(unpacked, &incoming).await? {
             Some(visibility) => self.record_recording(unpacked, &incoming, visibility).await,
             None => Ok(false),
@@ -128,7 +155,7 @@ fn log_result(archive: &str, result: &ImportResult) {
         }
         ImportResult::Postponed(reason) => tracing::warn!(archive, reason, "import postponed"),
         ImportResult::Full(reason) => {
-            tracing::error!(archive, reason, "imports stopped: no space left");
+            tracing::error!(archive, reason, "archive not imported: no space left");
         }
         ImportResult::Quarantined(reason) => {
             tracing::error!(archive, reason, "archive quarantined");

@@ -35,6 +35,7 @@ impl ImportFixture {
             entropy: Arc::new(CountingEntropy::default()),
             rules: ImportRules::default(),
             trash_ms: None,
+            space_waits: Arc::default(),
         };
         Self { storage, clock, importer }
     }
@@ -204,7 +205,7 @@ async fn an_archive_whose_name_does_not_fit_is_not_imported() {
         ("lecture.tar.zst".to_owned(), true),
         (format!("{ID}-notes.tar"), false),
         (format!("f{}.tar", &ID[1..]), false),
-        ("lecture.upload.tar".to_owned(), false),
+        ("lecture~0123456789abcdef.upload.tar".to_owned(), false),
     ] {
         let fixture = ImportFixture::new();
         let formats = vec![("video", metadata_xml("video", "true"))];
@@ -228,6 +229,60 @@ async fn a_full_disk_stops_imports_and_nothing_is_quarantined() {
     );
     *lock(&fixture.storage.is_full) = false;
     assert_eq!(fixture.scan().await.imported, 1);
+}
+
+/// Each attempt fills the disk for a while; after a few the archive waits for more space.
+#[tokio::test]
+async fn an_archive_that_does_not_fit_is_tried_a_few_times_and_again_when_there_is_space() {
+    let fixture = ImportFixture::new();
+    fixture.add_archive(&[("video", "true")]);
+    *lock(&fixture.storage.is_full) = true;
+    *lock(&fixture.storage.free_bytes) = Some(1_000);
+    for _ in 0..9 {
+        assert!(fixture.scan().await.full_reason.is_some());
+        fixture.clock.advance_ms(RETRY_DELAY_MS);
+    }
+    let attempts = async || fixture.importer.records.list_archives(1).await.unwrap()[0].attempts;
+    assert_eq!(attempts().await, 3);
+    *lock(&fixture.storage.is_full) = false;
+    assert_eq!(fixture.scan().await.imported, 0, "no more space than before");
+    *lock(&fixture.storage.free_bytes) = Some(2_000);
+    assert_eq!(fixture.scan().await.imported, 1);
+    fixture.add_archive(&[("video", "true")]);
+    *lock(&fixture.storage.free_bytes) = Some(0);
+    assert_eq!(fixture.scan().await.imported, 0, "smaller than the archive");
+    assert_eq!(attempts().await, 0, "that is no attempt");
+}
+
+/// A server that uploads may add to what it has uploaded, and replaces nothing else.
+#[tokio::test]
+async fn an_upload_replaces_no_recording_of_another_server() {
+    let fixture = ImportFixture::new();
+    let upload = |mark: &str, formats: &[(&'static str, &str)]| {
+        let formats = formats.iter().map(|(name, shown)| (*name, metadata_xml(name, shown)));
+        let name = format!("{ID}~{mark}.upload.tar");
+        lock(&fixture.storage.archives).insert(name, formats.collect());
+    };
+    let [first, second] = ["00000000000000aa", "00000000000000bb"];
+    upload(first, &[("video", "true")]);
+    assert_eq!(fixture.scan().await.imported, 1);
+    let uploaded_by = async || fixture.find_recording().await.unwrap().details.uploaded_by;
+    assert_eq!(uploaded_by().await.as_deref(), Some(first));
+    upload(first, &[("notes", "true")]);
+    assert_eq!(fixture.scan().await.imported, 1, "a further format of the same server");
+    upload(second, &[("video", "true")]);
+    for delay_ms in INVALID_ARCHIVE_DELAYS_MS {
+        assert_eq!(fixture.scan().await.imported, 0);
+        fixture.clock.advance_ms(delay_ms);
+    }
+    assert_eq!(fixture.scan().await.imported, 0);
+    let quarantined = lock(&fixture.storage.quarantined).clone();
+    assert!(quarantined.values().all(|reason| reason.contains("another server")));
+    assert_eq!(quarantined.len(), 1);
+    // What arrives in another way is trusted, and changes no owner.
+    fixture.add_archive(&[("video", "true")]);
+    assert_eq!(fixture.scan().await.imported, 1);
+    assert_eq!(uploaded_by().await.as_deref(), Some(first));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,10 +7,7 @@ use domain::recording::{FormatName, RecordId, RecordingFormatId};
 
 use super::importer::Importer;
 use super::result::{ImportFailure, join_some};
-use crate::ports::UnpackedFormat;
-
-/// End of the name of an uploaded archive, whose sender may only send the recording of that name.
-const UPLOAD_SUFFIX: &str = ".upload";
+use crate::ports::{UnpackedFormat, UploadId};
 
 /// The contents of an unpacked archive.
 #[derive(Default)]
@@ -84,6 +81,9 @@ fn parse_format_metadata(archive: &str, unpacked: &UnpackedFormat) -> Result<Met
 /// sends is a record id, alone or with a format, and must name what is in it. Other names say
 /// nothing about the contents.
 fn may_contain(archive: &str, format_id: &RecordingFormatId) -> bool {
+    if let Some(upload) = UploadId::from_archive_name(archive) {
+        return upload.record_id == format_id.record_id;
+    }
     const EXTENSIONS: [&str; 5] = [".tar.gz", ".tar.zst", ".tgz", ".tzst", ".tar"];
     let strip = |extension: &&str| {
         let (stem, ending) =
@@ -91,13 +91,9 @@ fn may_contain(archive: &str, format_id: &RecordingFormatId) -> bool {
         ending.eq_ignore_ascii_case(extension).then_some(stem)
     };
     let stem = EXTENSIONS.iter().find_map(strip).unwrap_or(archive);
-    let (stem, is_upload) = match stem.strip_suffix(UPLOAD_SUFFIX) {
-        Some(stem) => (stem, true),
-        None => (stem, false),
-    };
     let RecordingFormatId { record_id, format } = format_id;
     let is_named = stem == record_id.as_str() || *stem == format!("{record_id}-{format}");
-    is_named || !(is_upload || names_recording(stem))
+    is_named || !names_recording(stem)
 }
 
 /// Whether a name is an id as BBB makes them, possibly with a format.
@@ -158,12 +154,13 @@ mod tests {
         for name in ["lecture.tar", "Vorlesung 3 (Kopie).tar.zst", "a.tgz", "a-1718000000123.tar"] {
             assert!(may_contain(name, &video), "{name}");
         }
-        for suffix in [".tar", ".TAR", ".tar.gz", ".tar.zst", "-video.tar", ".upload.tar"] {
+        let upload = "~0123456789abcdef.upload.tar";
+        for suffix in [".tar", ".TAR", ".tar.gz", ".tar.zst", "-video.tar", upload] {
             assert!(may_contain(&format!("{ID}{suffix}"), &video), "{suffix}");
             assert!(!may_contain(&format!("{OTHER}{suffix}"), &video), "{suffix}");
         }
         assert!(!may_contain(&format!("{ID}-notes.tar"), &video));
         assert!(may_contain(&format!("{OTHER} (1).tar"), &video));
-        assert!(!may_contain("lecture.upload.tar", &video));
+        assert!(!may_contain(&format!("lecture{upload}"), &video));
     }
 }

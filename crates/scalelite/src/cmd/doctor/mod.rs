@@ -68,6 +68,11 @@ fn rust_log(sources: &Sources) -> &str {
 async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<Finding> {
     if !stores.is_shared() && !dir.join(STORE_FILE).exists() {
         // A check must not create the store.
+        if let Err(error) = wiring::stores::check_may_create(&dir.join(STORE_FILE)) {
+            let servers = Finding::skipped("servers", "the store is lost");
+            let advice = "check that the data directory is the right one, and mounted";
+            return vec![Finding::fail("store", error.to_string(), advice), servers];
+        }
         let reason = "no store yet; it is created on first start";
         return ["store", "servers"].map(|check| Finding::skipped(check, reason)).to_vec();
     }

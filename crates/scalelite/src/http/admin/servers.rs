@@ -7,7 +7,8 @@ use domain::{AdminState, Server, ServerLimits};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
+use super::parameters::{AdminRefusal, MASK, id_field, object_fields, show_secret, text_field};
+use crate::http::management::ManagementRight;
 
 /// Fields of a server that callers set.
 const FIELDS: [&str; 9] = [
@@ -44,9 +45,11 @@ pub(super) async fn execute_call(
     app: &App,
     call: &str,
     parameters: &Map<String, Value>,
+    right: ManagementRight,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
     let id = id_field(parameters, "server");
     let ok = StatusCode::OK;
+    let to_json = |server: &Server| server_json(server, right);
     match call {
         "getServers" => {
             let servers = app.pool.list_servers().await?;
@@ -54,17 +57,17 @@ pub(super) async fn execute_call(
                 let text = "No servers are configured".to_owned();
                 return Err(AdminRefusal(StatusCode::NOT_FOUND, text));
             }
-            Ok((ok, servers.iter().map(server_json).collect()))
+            Ok((ok, servers.iter().map(to_json).collect()))
         }
-        "getServerInfo" => Ok((ok, server_json(&servers::find(app, &id).await?))),
+        "getServerInfo" => Ok((ok, to_json(&servers::find(app, &id).await?))),
         "addServer" => {
             let new_server = read_new_server(object_fields(parameters, "server", &FIELDS)?)?;
-            Ok((StatusCode::CREATED, server_json(&servers::add(app, new_server).await?)))
+            Ok((StatusCode::CREATED, to_json(&servers::add(app, new_server).await?)))
         }
         "updateServer" => {
             servers::find(app, &id).await?;
             let change = read_change(object_fields(parameters, "server", &FIELDS)?)?;
-            Ok((ok, server_json(&servers::update(app, &id, change).await?)))
+            Ok((ok, to_json(&servers::update(app, &id, change).await?)))
         }
         "deleteServer" => {
             servers::remove(app, &id).await?;
@@ -83,11 +86,11 @@ pub(super) async fn execute_call(
 }
 
 /// Returns a server as JSON, with the fields of the original.
-fn server_json(server: &Server) -> Value {
+fn server_json(server: &Server, right: ManagementRight) -> Value {
     let mut json = json!({
         "id": server.id.0,
         "url": server.url,
-        "secret": server.secret,
+        "secret": show_secret(&server.secret, right),
         "tag": server.tag.as_deref().unwrap_or_default(),
         "bbb_version": server.bbb_version.as_deref().unwrap_or_default(),
         "state": server.state.name(),
@@ -155,10 +158,15 @@ fn read_multiplier(server: &Map<String, Value>) -> Option<Result<f64, AdminRefus
 }
 
 fn read_new_server(server: &Map<String, Value>) -> Result<NewServer, AdminRefusal> {
+    let secret = text_field(server, "secret").unwrap_or_default();
+    if secret == MASK {
+        let text = format!("{MASK} stands for a secret that is not shown, and is none");
+        return Err(AdminRefusal(StatusCode::BAD_REQUEST, text));
+    }
     Ok(NewServer {
         id: None,
         url: text_field(server, "url").unwrap_or_default(),
-        secret: text_field(server, "secret").unwrap_or_default(),
+        secret,
         tag: text_field(server, "tag"),
         // As in the original, an invalid multiplier counts as 1 for a new server, but is an error
         // for an existing one.
@@ -181,7 +189,7 @@ fn read_change(server: &Map<String, Value>) -> Result<ServerChange, AdminRefusal
     Ok(ServerChange {
         url: None,
         join_url: join_url.map(|url| url.filter(|url| !url.is_empty())),
-        secret: text_field(server, "secret").filter(|secret| !secret.is_empty()),
+        secret: text_field(server, "secret").filter(|secret| !secret.is_empty() && secret != MASK),
         tag: text_field(server, "tag").map(|tag| Some(tag).filter(|tag| !tag.is_empty())),
         state,
         load_multiplier: read_multiplier(server).transpose()?,

@@ -6,7 +6,8 @@ use domain::{Tenant, TenantChange};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
+use super::parameters::{AdminRefusal, MASK, id_field, object_fields, show_secret, text_field};
+use crate::http::management::ManagementRight;
 
 /// Fields of a tenant that callers set.
 const FIELDS: [&str; 2] = ["name", "secrets"];
@@ -28,6 +29,7 @@ pub(super) async fn execute_call(
     app: &App,
     call: &str,
     parameters: &Map<String, Value>,
+    right: ManagementRight,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
     let message = |status, text: &str| Ok((status, json!({ "message": text })));
     if !app.policy.multitenancy {
@@ -41,22 +43,27 @@ pub(super) async fn execute_call(
             if tenants.is_empty() {
                 return message(ok, "No tenants exist");
             }
-            Ok((ok, tenants.iter().map(tenant_json).collect()))
+            Ok((ok, tenants.iter().map(|tenant| tenant_json(tenant, right)).collect()))
         }
-        "getTenantInfo" => Ok((ok, tenant_json(&tenants::find(app, &id).await?))),
+        "getTenantInfo" => Ok((ok, tenant_json(&tenants::find(app, &id).await?, right))),
         "addTenant" => {
             let fields = object_fields(parameters, "tenant", &FIELDS)?;
             let [name, secrets] =
                 ["name", "secrets"].map(|key| text_field(fields, key).unwrap_or_default());
+            if secrets == MASK {
+                let text = format!("{MASK} stands for secrets that are not shown, and is none");
+                return Err(AdminRefusal(StatusCode::BAD_REQUEST, text));
+            }
             let tenant = tenants::add(app, &name, &secrets).await?;
-            Ok((StatusCode::CREATED, tenant_record_json(&tenant)))
+            Ok((StatusCode::CREATED, tenant_record_json(&tenant, right)))
         }
         "updateTenant" => {
             tenants::find(app, &id).await?;
             let fields = object_fields(parameters, "tenant", &FIELDS)?;
             let (name, secrets) = (text_field(fields, "name"), text_field(fields, "secrets"));
+            let secrets = secrets.filter(|secrets| secrets != MASK);
             let change = TenantChange { name, secrets, ..TenantChange::default() };
-            Ok((ok, tenant_record_json(&tenants::update(app, &id, change).await?)))
+            Ok((ok, tenant_record_json(&tenants::update(app, &id, change).await?, right)))
         }
         _ => {
             tenants::remove(app, &id).await?;
@@ -66,13 +73,13 @@ pub(super) async fn execute_call(
 }
 
 /// Returns a tenant as JSON.
-fn tenant_json(tenant: &Tenant) -> Value {
-    json!({ "id": tenant.id, "name": tenant.name, "secrets": tenant.secrets })
+fn tenant_json(tenant: &Tenant, right: ManagementRight) -> Value {
+    json!({ "id": tenant.id, "name": tenant.name, "secrets": show_secret(&tenant.secrets, right) })
 }
 
 /// Returns a stored tenant as JSON, with the fields that the original's library adds to records.
-fn tenant_record_json(tenant: &Tenant) -> Value {
-    let mut record = tenant_json(tenant);
+fn tenant_record_json(tenant: &Tenant, right: ManagementRight) -> Value {
+    let mut record = tenant_json(tenant, right);
     record["new_record"] = json!(false);
     record["destroyed"] = json!(false);
     json!({ "tenant": record })

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use app::blocking::COMPUTING;
 use app::ports::{BlobBytes, BlobError};
 use bytes::Bytes;
 use flate2::Compression;
@@ -62,7 +63,7 @@ async fn compress_piece(
     mut encoder: GzipEncoder,
     piece: Option<Bytes>,
 ) -> Result<(Bytes, Option<GzipEncoder>), BlobError> {
-    let compression = tokio::task::spawn_blocking(move || match piece {
+    let compression = COMPUTING.run(move || match piece {
         Some(piece) => {
             encoder.write_all(&piece)?;
             Ok((std::mem::take(encoder.get_mut()).into(), Some(encoder)))

@@ -56,7 +56,7 @@ impl<'a> ListingPage<'a> {
     fn new(permit: &'a PlaybackPermit, files: &'a [(FilePath, u64)]) -> Self {
         let paths = || files.iter().map(|(path, _)| path);
         let to_file = |(path, size): &'a (FilePath, u64)| ListedFile {
-            url: paths::encode(path),
+            url: paths::relative_url(path),
             name: path.as_str(),
             size: format_size(*size),
         };
@@ -68,7 +68,7 @@ impl<'a> ListingPage<'a> {
             format: describe_format(permit.format_id().format.as_str()),
             media: MediaItem::group_files(files),
             captions: paths().filter_map(CaptionTrack::from_path).collect(),
-            slides: paths().filter(|path| is_slide(path)).map(paths::encode).collect(),
+            slides: paths().filter(|path| is_slide(path)).map(paths::relative_url).collect(),
             files: files.iter().map(to_file).collect(),
         }
     }
@@ -124,8 +124,10 @@ impl<'a> MediaItem<'a> {
             if !is_video && !file_type.is_audio() {
                 continue;
             }
-            let source =
-                MediaSource { url: paths::encode(path), content_type: file_type.content_type };
+            let source = MediaSource {
+                url: paths::relative_url(path),
+                content_type: file_type.content_type,
+            };
             let stem = path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
             match items.iter_mut().find(|item| item.stem == stem && item.is_video == is_video) {
                 Some(item) => item.sources.push(source),
@@ -168,7 +170,7 @@ impl<'a> CaptionTrack<'a> {
     /// Captions are named `caption_<language>.vtt`.
     fn from_path(path: &'a FilePath) -> Option<Self> {
         let name = path.name().strip_suffix(".vtt")?;
-        Some(Self { url: paths::encode(path), language: name.trim_start_matches("caption_") })
+        Some(Self { url: paths::relative_url(path), language: name.trim_start_matches("caption_") })
     }
 }
 
@@ -244,5 +246,8 @@ mod tests {
         let page = render_listing(&["a\"><script>x", "presentation/p/slide-1.png"]);
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("<img src=\"presentation/p/slide-1.png\""));
+        let page = render_listing(&["javascript:alert(1)", "a:b/c:d.webm", "e/f:g"]);
+        assert!(page.contains("href=\"./javascript:alert(1)\""), "{page}");
+        assert!(page.contains("\"./a:b/c:d.webm\"") && page.contains("\"e/f:g\""), "{page}");
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use app::App;
 use app::api::ApiError;
 use app::playback::caller_scope;
-use http::Method;
+use http::{Method, StatusCode};
 
 use self::error::{PlaybackError, PlaybackResult};
 use self::paths::PlaybackTarget;
@@ -62,6 +62,23 @@ pub(super) async fn handle_target(
         }
     };
     Some(to_http_response(name, service, result))
+}
+
+/// Redirects a playback path to the host of recordings (`PLAYBACK_HOST`); returns `None` for any other target.
+pub(super) fn redirect_to_host(
+    service: &PlaybackService,
+    target: &str,
+    method: &Method,
+    origin: &str,
+) -> Option<HttpResponse> {
+    let found = PlaybackTarget::parse(target, &service.formats, !service.x_accel)?;
+    if ![Method::GET, Method::HEAD].contains(method) {
+        return None;
+    }
+    // A target with two slashes at its beginning would name another host.
+    let target = format!("{origin}/{}", target.trim_start_matches('/'));
+    let response = respond::redirect_with_status(StatusCode::TEMPORARY_REDIRECT, &target)?;
+    Some(HttpResponse::ok(found.name(), response))
 }
 
 async fn serve_recording(

@@ -157,8 +157,16 @@ impl RelativePath {
     }
 }
 
+/// Returns the path of a file as a URL relative to its recording. It begins with a dot if a browser would take what precedes a colon for a
+/// scheme, such as `javascript:`.
+pub(super) fn relative_url(path: &FilePath) -> String {
+    let url = encode(path);
+    let first_segment = url.split('/').next().unwrap_or_default();
+    if first_segment.contains(':') { format!("./{url}") } else { url }
+}
+
 /// Returns the path of a file percent-encoded.
-pub(super) fn encode(path: &FilePath) -> String {
+fn encode(path: &FilePath) -> String {
     let parts: Vec<String> = path
         .as_str()
         .split('/')

@@ -32,6 +32,7 @@ pub(super) struct FakeStorage {
     pub(super) unpacked: Mutex<BTreeSet<String>>,
     pub(super) steps_left: AtomicUsize,
     pub(super) is_full: Mutex<bool>,
+    pub(super) free_bytes: Mutex<Option<u64>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,6 +66,10 @@ impl Spool for FakeStorage {
         let complete =
             archives.keys().map(|name| SpooledArchive { name: name.clone(), size: 1 }).collect();
         Ok(SpoolListing { complete, has_incomplete: false })
+    }
+
+    async fn count_free_bytes(&self) -> Result<Option<u64>, SpoolError> {
+        Ok(*lock(&self.free_bytes))
     }
 
     async fn copy_into_spool(&self, _: &Path) -> Result<SpooledArchive, SpoolError> {
