@@ -77,6 +77,9 @@ fn no_seed_breaks_a_rule() {
         .map(ToString::to_string)
         .collect();
     let count = failed.len();
+    for report in &reports {
+        report.violations.iter().for_each(|violation| println!("{}: {violation:?}", report.seed));
+    }
     assert!(failed.is_empty(), "{count} of {seeds} runs failed; the first:\n{}", failed[0]);
     for name in REQUIRED_EVENTS {
         assert!(counts.contains_key(name), "`{name}` did not occur in any run: {counts:#?}");
