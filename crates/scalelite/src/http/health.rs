@@ -39,7 +39,9 @@ pub(super) async fn check(state: &Arc<HttpState>, audience: Audience) -> HttpRes
     };
     drop(last);
     let text = match result {
-        Ok(()) => return HttpResponse::ok("health", respond::text(StatusCode::OK, describe_health())),
+        Ok(()) => {
+            return HttpResponse::ok("health", respond::text(StatusCode::OK, describe_health()));
+        }
         Err(error) if audience == Audience::Management => format!("failure: {error}"),
         Err(_) => "failure: the store cannot be used".to_owned(),
     };
