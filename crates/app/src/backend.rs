@@ -1,5 +1,6 @@
 //! Calls to one BigBlueButton server: signs them, sends them, and reads the response.
 
+use bbb::meetings::MeetingList;
 use bbb::{InvalidResponse, Query, Response, checksum};
 use bytes::Bytes;
 use domain::{Meeting, MeetingIdentity, Server, Timestamp};
@@ -12,8 +13,6 @@ use crate::ports::{
 
 /// Longest response about one meeting.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
-/// Longest response to `getMeetings`.
-const MAX_LIST_BYTES: usize = 64 << 20;
 /// Longer URLs are sent as a form, since HTTP libraries refuse them above 64 KiB.
 const MAX_URL_BYTES: usize = 65_000;
 /// HTTP status of a web server that finds the URL too long.
@@ -218,7 +217,18 @@ impl App {
         options: CallOptions,
     ) -> Result<BackendResponse, CallError> {
         let url = self.signed_url(server, "getMeetings", &Query::default());
-        self.send_call(options, url, None, MAX_LIST_BYTES).await
+        self.send_call(options, url, None, self.policy.max_list_bytes).await
+    }
+
+    /// Reads a server's list of meetings, with as many meetings as are allowed.
+    ///
+    /// # Errors
+    /// When it is no list, or a longer one.
+    pub fn read_meeting_list(
+        &self,
+        response: &BackendResponse,
+    ) -> Result<MeetingList, InvalidResponse> {
+        MeetingList::read_at_most(&response.body, self.policy.max_listed_meetings)
     }
 
     /// Reads a server's version document, which needs no signature.

@@ -9,7 +9,8 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+    ChangeBudgets, ClockWatch, KnownClaims, KnownTwins, ResponseTimes, Revivals, ServerBackup,
+    SessionBudget, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
 
@@ -28,12 +29,18 @@ pub struct App {
     pub suspect_checks: Arc<SuspectChecks>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
+    /// How many meetings that have ended are kept of a minute.
+    pub session_budget: Arc<SessionBudget>,
     /// The forecast by which meetings are placed.
     pub forecast: Arc<SharedForecast>,
     /// A copy of the servers, in case the store loses them.
     pub server_backup: Arc<ServerBackup>,
     /// Servers that are listed twice, as far as the log has told.
     pub known_twins: Arc<KnownTwins>,
+    /// Meetings of other servers that servers claim to have, as far as the log has told.
+    pub known_claims: Arc<KnownClaims>,
+    /// What servers have brought about lately.
+    pub change_budgets: Arc<ChangeBudgets>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
     /// What was logged of answers of servers with odd content.
@@ -56,6 +63,8 @@ pub struct App {
     pub callback_client: Arc<dyn CallbackClient>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Whether the clock was set lately.
+    pub clock_watch: Arc<ClockWatch>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The administrator's choices.

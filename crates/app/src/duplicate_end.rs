@@ -22,12 +22,14 @@ pub(crate) async fn send_end(
 
 /// Whether the copy on `server` may be ended in favour of the one that `other` has: both run, they
 /// are different meetings, the unwanted one is still the one that was decided about, and it has no
-/// more users than the other. The servers are asked, since all of that may have changed.
+/// more users than the other, or none at all if `must_be_empty`. The servers are asked, since all of that
+/// may have changed.
 pub(crate) async fn may_end_copy(
     app: &App,
     server: &Server,
     unwanted: &UnwantedMeeting,
     other: &Server,
+    must_be_empty: bool,
 ) -> bool {
     if server.id == other.id || unwanted.internal_id.is_none() {
         return false;
@@ -42,6 +44,7 @@ pub(crate) async fn may_end_copy(
     ended.internal_id == unwanted.internal_id
         && kept.internal_id.is_some_and(|kept| ended.internal_id.is_some_and(|id| id != kept))
         && ended.participants.zip(kept.participants).is_some_and(|(ended, kept)| ended <= kept)
+        && (!must_be_empty || ended.participants == Some(0))
 }
 
 /// What a server tells of a meeting, if it has it.

@@ -12,11 +12,12 @@ use domain::forecast::{
 };
 use domain::history::HistoryMode;
 use domain::placement::{PlacementCosts, PlacementPolicy};
+use domain::timetable::Timetable;
 use domain::{MeetingKey, MeetingSession, ServerId, Timestamp};
 
 use crate::context::App;
 use crate::ports::{MeetingOnServer, StoreError};
-use crate::sessions::stored::{MAX_SESSION_AGE_MS, list_sessions};
+use crate::sessions::stored::list_sessions;
 
 /// The history is read again after this, for what other replicas have recorded, in ms.
 const HISTORY_REFRESH_MS: i64 = 10 * 60_000;
@@ -83,9 +84,7 @@ pub fn record_end(app: &App, key: &MeetingKey) {
 
 /// Learns from a session that was recorded.
 pub(crate) fn learn_session(app: &App, session: MeetingSession) {
-    if let Some(forecast) = app.forecast.lock().as_mut() {
-        forecast.learn(session);
-    }
+    record_change(app, || PoolChange::Learned(session));
 }
 
 /// Applies a change, unless this process has made no forecast yet.
@@ -101,19 +100,21 @@ fn with_forecast<T>(app: &App, work: impl FnOnce(&mut PoolForecast) -> T) -> T {
     work(app.forecast.lock().get_or_insert_with(|| PoolForecast::new(default_users)))
 }
 
-/// Rebuilds the forecast from the store, and reads the history if that is due.
+/// Rebuilds the forecast from the store, and reads the history if that is due. The new forecast is prepared apart and then
+/// takes the place of the one in use, so that no create waits for it.
 ///
 /// # Errors
 /// When the store fails; the forecast stays as it was.
 pub async fn refresh(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let history_is_due = with_forecast(app, |forecast| {
+    let (mut timetable, mut history_read_at) = with_forecast(app, |forecast| {
         forecast.begin_rebuild();
-        now.ms_since(forecast.history_read_at()) >= HISTORY_REFRESH_MS
+        (forecast.timetable(), forecast.history_read_at())
     });
+    let history_is_due = history_read_at.is_past(HISTORY_REFRESH_MS, now);
     if history_is_due && app.policy.history != HistoryMode::Off {
-        let history = list_sessions(app).await?;
-        with_forecast(app, |forecast| forecast.replace_history(history, now));
+        let sessions = list_sessions(app).await?;
+        (timetable, history_read_at) = (Arc::new(Timetable::learned_from(sessions)), now);
     }
     let servers = app.pool.list_servers().await?;
     let meetings = app.pool.list_meetings(None).await?;
@@ -122,7 +123,9 @@ pub async fn refresh(app: &App) -> Result<(), StoreError> {
         .filter(|meeting| !meeting.detached)
         .map(|meeting| (app.policy.history_key(&meeting.key), meeting))
         .collect();
-    let oldest_session = now.plus_ms(-MAX_SESSION_AGE_MS);
-    with_forecast(app, |forecast| forecast.rebuild(now, &servers, &attached, oldest_session));
+    let default_users = app.policy.poll.load.min_user_count;
+    let learned = (timetable, history_read_at);
+    let prepared = PoolForecast::prepare(default_users, learned, now, &servers, &attached);
+    with_forecast(app, |forecast| forecast.replace_by(prepared));
     Ok(())
 }

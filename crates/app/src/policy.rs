@@ -63,6 +63,12 @@ pub struct Policy {
     pub poll_timeout_ms: u64,
     /// `POLLER_THREADS`: servers that are polled at the same time.
     pub poll_concurrency: usize,
+    /// `MAX_DUPLICATE_ENDS_PER_HOUR`: duplicates that are ended because of what one server reports.
+    pub max_duplicate_ends_per_hour: usize,
+    /// `MAX_LISTED_MEETINGS`: most meetings in the list of one server.
+    pub max_listed_meetings: usize,
+    /// `MAX_MEETING_LIST_BYTES`: longest list of one server.
+    pub max_list_bytes: usize,
     /// `DEFAULT_MEETING_TTL`, in ms: how long a meeting is kept that no server reports.
     pub meeting_ttl_ms: i64,
     /// A create with a body takes at most so long, in ms.

@@ -13,11 +13,11 @@ pub use stored::{MAX_SESSION_AGE_MS, MAX_SESSIONS};
 
 /// Records the session of a meeting that has ended, and updates the forecast. `now` is the time of
 /// the end, if it is known; otherwise the meeting counts as ended when it was last seen. A meeting
-/// whose first create is still under way has no session, nor has one that this deployment did not
-/// create. An error of the store is only logged.
+/// whose first create is still under way has no session, nor has one of which it is not proven that
+/// this deployment made it. An error of the store is only logged.
 pub(crate) async fn record_ended_meeting(app: &App, meeting: &Meeting, now: Option<Timestamp>) {
     forecaster::record_end(app, &meeting.key);
-    let is_ours = meeting.claim.is_none() && !meeting.origin.is_adopted;
+    let is_ours = meeting.claim.is_none() && meeting.origin.is_proven;
     if app.policy.history == HistoryMode::Off || !is_ours {
         return;
     }
@@ -30,6 +30,11 @@ pub(crate) async fn record_ended_meeting(app: &App, meeting: &Meeting, now: Opti
     let Some(session) = usage.to_session(&key, meeting.placed_at) else {
         return;
     };
+    let tenant = meeting.key.tenant.as_deref();
+    if !app.session_budget.take(&meeting.server, tenant) {
+        tracing::debug!(server = %meeting.server, "too many sessions in a minute, not recorded");
+        return;
+    }
     if let Err(error) = app.history.record_session(&session).await {
         tracing::warn!(%error, "session not recorded");
     }

@@ -1,6 +1,9 @@
 //! State that a process keeps between calls, shared by all use cases.
 
+mod change_budgets;
+mod clock_watch;
 mod revivals;
+mod session_budget;
 mod suspect_checks;
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,8 +13,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use domain::forecast::PoolForecast;
 use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
+pub use change_budgets::ChangeBudgets;
+pub use clock_watch::ClockWatch;
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
+pub use session_budget::SessionBudget;
 pub use suspect_checks::SuspectChecks;
 
 /// The forecast of the pool; empty until it is first needed.
@@ -65,7 +71,7 @@ impl ServerBackup {
 #[derive(Debug, Default)]
 pub struct KnownTwins(Mutex<BTreeSet<(ServerId, ServerId)>>);
 
-/// Pairs that are remembered; beyond that, warnings may be repeated.
+/// Pairs, or claims, that are remembered; beyond that, warnings may be repeated.
 const MAX_KNOWN_TWINS: usize = 1_000;
 
 impl KnownTwins {
@@ -76,6 +82,21 @@ impl KnownTwins {
             pairs.clear();
         }
         pairs.insert((one.min(other).clone(), one.max(other).clone()))
+    }
+}
+
+/// Meetings of other servers that servers claim to have, as far as this process has warned about them.
+#[derive(Debug, Default)]
+pub struct KnownClaims(Mutex<BTreeSet<(ServerId, String)>>);
+
+impl KnownClaims {
+    /// Remembers a claim; returns whether it is new.
+    pub(crate) fn insert(&self, server: &ServerId, meeting: &str) -> bool {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.len() >= MAX_KNOWN_TWINS {
+            claims.clear();
+        }
+        claims.insert((server.clone(), meeting.to_owned()))
     }
 }
 

@@ -40,7 +40,7 @@ async fn answers_quickly(app: &App, server: &Server, meeting_id: &str) -> bool {
 }
 
 async fn answers_poll(app: &App, server: &Server) -> bool {
-    let asked_at = app.clock.now();
+    let known_answer = server.health.answered_at;
     let polled = live_failures::confirm_offline(app, server.clone()).await;
-    polled.is_some_and(|polled| polled.is_online() && polled.health.answered_at >= asked_at)
+    polled.is_some_and(|polled| polled.is_online() && polled.health.answered_at != known_answer)
 }

@@ -106,6 +106,11 @@ impl LiveMeeting {
         }
     }
 
+    /// A meeting that no create has made.
+    pub(crate) fn invented(id: &str, created_ms: i64) -> Self {
+        Self::new(id, &Params::default(), Strictness::default(), 1, created_ms)
+    }
+
     /// Returns the number of users at `now_ms`: those who joined by call and those of the schedule.
     pub(crate) fn attendance(&self, now_ms: i64) -> Attendance {
         let Some(schedule) = &self.schedule else {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::options::Strictness;
 
 /// Decoded parameters in order of arrival. Each name occurs once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {

@@ -102,7 +102,20 @@ impl MeetingList {
     /// # Errors
     /// When it does not have the `returncode` `SUCCESS` or no list of meetings.
     pub fn read(body: &[u8]) -> Result<Self, InvalidResponse> {
-        let mut text = decode_body(body)?.into_owned();
+        Self::read_at_most(body, usize::MAX)
+    }
+
+    /// Parses a complete response with at most so many meetings, like [`Self::read`]. Nothing is kept
+    /// of a response with more.
+    ///
+    /// # Errors
+    /// Like [`Self::read`], and when there are more meetings.
+    pub fn read_at_most(body: &[u8], max_meetings: usize) -> Result<Self, InvalidResponse> {
+        let decoded = decode_body(body)?;
+        if count_elements(decoded.as_bytes(), max_meetings) > max_meetings {
+            return Err(InvalidResponse::TooManyMeetings(max_meetings));
+        }
+        let mut text = decoded.into_owned();
         let mut parser = MeetingListParser::default();
         if let Err(reason) = walk(&text, |step| parser.handle_step(step)) {
             let recovered = recover_meetings(&text, reason)?;
@@ -130,6 +143,15 @@ impl MeetingList {
     pub fn well_formed_element(&self, meeting: &ListedMeeting) -> Option<Cow<'_, str>> {
         repair_element(self.element(meeting)).map(|repaired| repaired.text)
     }
+}
+
+/// Counts the beginnings of `<meeting>` elements, up to one more than `max`.
+fn count_elements(body: &[u8], max: usize) -> usize {
+    let mut parts = body.split(|byte| *byte == b'<');
+    parts.next();
+    let names = parts.filter_map(|part| part.strip_prefix(b"meeting"));
+    let is_end = |rest: &&[u8]| rest.first().is_none_or(|byte| b">/ \t\r\n".contains(byte));
+    names.filter(is_end).take(max.saturating_add(1)).count()
 }
 
 /// Collects the meetings while a response is walked.

@@ -40,6 +40,9 @@ pub enum InvalidResponse {
     /// The server refused `getMeetings`.
     #[error("response has returncode FAILED")]
     Failed,
+    /// A list has more meetings than are read.
+    #[error("more than {0} meetings are listed (MAX_LISTED_MEETINGS)")]
+    TooManyMeetings(usize),
 }
 
 impl Response {

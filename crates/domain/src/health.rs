@@ -44,7 +44,9 @@ pub struct Health {
     /// Until when the server is on probation: it answers, but gets no new meetings while other
     /// servers can take them.
     pub probation_until: Timestamp,
-    /// When it last answered a poll. A failure of a request that was sent before says nothing new.
+    /// When it last answered a poll, by the clock of the process that polled it. Each answer changes
+    /// it, so it also tells one answer from the next, whatever clocks do. A failure of a request that
+    /// was sent before says nothing new.
     pub answered_at: Timestamp,
 }
 
@@ -99,12 +101,25 @@ impl Health {
     #[must_use]
     pub fn state(&self, now: Timestamp) -> HealthState {
         match (self.online, self.healthy_count, self.unhealthy_count) {
-            (true, _, 0) if now >= self.probation_until => HealthState::Online,
-            (true, _, 0) => HealthState::Probation,
+            (true, _, 0) if self.is_on_probation(now) => HealthState::Probation,
+            (true, _, 0) => HealthState::Online,
             (true, _, _) => HealthState::Suspect,
             (false, 0, _) => HealthState::Offline,
             (false, _, _) => HealthState::Probation,
         }
+    }
+
+    /// A probation that ends later than any can was begun by a clock that has been set back since.
+    fn is_on_probation(&self, now: Timestamp) -> bool {
+        (1..=MAX_PROBATION_MS).contains(&self.probation_until.ms_since(now))
+    }
+
+    /// Returns whether the server has answered since a request was sent that failed. `known_answer` is
+    /// [`Self::answered_at`] as it was when the request was sent at `sent_at`. While it is the same, no
+    /// clock can make the failure look old.
+    #[must_use]
+    pub fn has_answered_since(&self, sent_at: Timestamp, known_answer: Timestamp) -> bool {
+        known_answer != self.answered_at && sent_at < self.answered_at
     }
 
     /// Records a poll that the server answered.
@@ -114,7 +129,9 @@ impl Health {
         thresholds: Thresholds,
     ) -> Option<HealthChange> {
         let recovers = !self.online || self.unhealthy_count > 0;
-        self.answered_at = self.answered_at.max(at);
+        // Polls may be recorded out of order, and clocks be set back.
+        let is_later = at > self.answered_at || self.answered_at.is_from_wrong_clock(at);
+        self.answered_at = if is_later { at } else { self.answered_at.plus_ms(1) };
         self.unhealthy_count = 0;
         if !self.online {
             self.healthy_count += 1;
@@ -155,7 +172,7 @@ impl Health {
     /// The server becomes suspect immediately, but only a poll can take it offline.
     pub fn record_live_failure(&mut self, failure: ServerFailure, thresholds: Thresholds) {
         let at = failure.at;
-        if at < self.answered_at {
+        if at < self.answered_at && !self.answered_at.is_from_wrong_clock(at) {
             return;
         }
         self.store_failure(failure);
@@ -167,7 +184,9 @@ impl Health {
         if thresholds.unhealthy > 1 {
             self.unhealthy_count = self.unhealthy_count.max(1);
         }
-        self.probation_until = self.probation_until.max(at.plus_ms(PROBATION_MS));
+        let until = at.plus_ms(PROBATION_MS);
+        self.probation_until =
+            if self.is_on_probation(at) { self.probation_until.max(until) } else { until };
     }
 
     /// Returns whether the server should be polled again before the next regular poll. A server
@@ -181,7 +200,7 @@ impl Health {
     fn store_failure(&mut self, failure: ServerFailure) {
         let was_healthy = self.online && self.unhealthy_count == 0;
         let last = self.last_failure.as_ref();
-        let is_first = last.is_none_or(|last| failure.at.ms_since(last.at) > RELAPSE_MEMORY_MS);
+        let is_first = last.is_none_or(|last| last.at.is_past(RELAPSE_MEMORY_MS + 1, failure.at));
         if was_healthy {
             self.relapses = if is_first { 1 } else { self.relapses.saturating_add(1) };
             self.failures = 0;
@@ -265,6 +284,26 @@ mod tests {
             assert!(health.needs_recheck() || unhealthy == 1);
             let change = health.record_failure(failure(), thresholds);
             assert_eq!(change.is_some(), unhealthy <= 2, "the next poll confirms it");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_failure_and_prolongs_no_probation() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
+        for step_ms in [60_000, 3_600_000, 10 * 365 * 86_400_000] {
+            let mut health = Health { online: true, ..Health::default() };
+            health.record_success(NOW, thresholds);
+            health.probation_until = NOW.plus_ms(MAX_PROBATION_MS);
+            let now = NOW.plus_ms(-step_ms);
+            assert!(!health.has_answered_since(now, NOW), "no answer came since");
+            if step_ms > 60_000 {
+                assert_eq!(health.state(now), HealthState::Online);
+                health.record_success(now, thresholds);
+                assert_eq!(health.answered_at, now);
+                health.record_live_failure(failure_at(now), thresholds);
+                assert_eq!(health.state(now), HealthState::Suspect);
+                assert_eq!(health.probation_until, now.plus_ms(PROBATION_MS));
+            }
         }
     }
 

@@ -97,10 +97,20 @@ impl Meeting {
         self.placement_reason.starts_with(REVIVAL_REASON)
     }
 
-    /// Returns whether its first create is still in progress.
+    /// Returns whether its first create is still in progress. A claim that was made by a clock that
+    /// has been set back since is over: it would not end for as long as that step. The Redis script
+    /// `prelude.lua` follows the same rule.
     #[must_use]
     pub fn is_being_created(&self, now: Timestamp) -> bool {
-        self.claim.as_ref().is_some_and(|claim| now <= claim.until)
+        let has_claim = self.claim.as_ref().is_some_and(|claim| now <= claim.until);
+        has_claim && !self.placed_at.is_from_wrong_clock(now)
+    }
+
+    /// Returns whether its server has confirmed it after a request was sent at `asked_at`. That is not
+    /// known, and counts as no, if the clock has been set back since.
+    #[must_use]
+    pub fn was_seen_since(&self, asked_at: Timestamp) -> bool {
+        self.seen_at >= asked_at && !self.seen_at.is_from_wrong_clock(asked_at)
     }
 
     /// Returns whether the same request holds the claims of both meetings. The claims may end at

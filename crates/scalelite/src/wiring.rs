@@ -18,6 +18,7 @@ use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
+use app::state::ClockWatch;
 use app::store_migration::Stores;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
@@ -129,7 +130,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         history: state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),
+        known_claims: Arc::default(),
+        session_budget: Arc::default(),
         known_twins: Arc::default(),
+        change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
         periodic_jobs: state.clone(),
@@ -141,6 +145,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         bbb: Arc::new(bbb),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
+        clock_watch: Arc::new(ClockWatch::new()),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
@@ -304,10 +309,17 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         },
         poll_timeout_ms: config.poller_wait_timeout.ms(),
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
+        max_duplicate_ends_per_hour: count(config.max_duplicate_ends_per_hour.0),
+        max_listed_meetings: count(config.max_listed_meetings.0),
+        max_list_bytes: usize::try_from(config.max_meeting_list_bytes.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         max_upload_ms: ms(config.request_timeout.ms()),
         revival_window_ms: i64::from(config.meeting_revival_window.0) * 1000,
     }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
@@ -351,5 +363,6 @@ fn build_poll_policy(config: &Config) -> PollPolicy {
             join_buffer_ms: minutes(config.load_join_buffer_time.0),
         },
         grace_ms: i64::from(config.meeting_grace.0) * 1000,
+        max_adoptions: count(config.max_adoptions_per_hour.0),
     }
 }

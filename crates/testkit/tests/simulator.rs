@@ -17,6 +17,7 @@ const MUTANT_SEEDS: u64 = 200;
 /// Events that must occur at least once in all runs together, or the runs prove little.
 const REQUIRED_EVENTS: &[&str] = &[
     "administrative actions",
+    "clock steps",
     "connections broken",
     "connections refused",
     "creates",
@@ -29,6 +30,7 @@ const REQUIRED_EVENTS: &[&str] = &[
     "foreign ends",
     "foreign meetings",
     "joins",
+    "meetings claimed",
     "odd answers",
     "partitions",
     "queries",
@@ -165,4 +167,6 @@ planted_bugs! {
     ends_fuller_copies: EndsFullerCopies => ["only_and_fuller_copies_are_not_ended"];
     fails_odd_lists: FailsOddLists => ["slow_servers_stay_sound"];
     forgets_unreadable: ForgetsUnreadable => ["running_meetings_are_not_forgotten"];
+    believes_claims: BelievesClaims => ["claims_move_nothing"];
+    believes_clocks: BelievesClocks => ["dead_servers_are_offline"];
 }

@@ -48,7 +48,7 @@ impl RedisStore {
                 snapshot.meetings.iter().map(|(_, meeting)| meeting.clone()).collect();
             let recorded_elsewhere = snapshot.recorded_elsewhere.iter();
             let recorded_elsewhere: Vec<_> = recorded_elsewhere
-                .map(|(meeting, _)| meeting.clone().into_recorded_elsewhere())
+                .map(|(meeting, _)| meeting.clone().into_recorded_elsewhere(&server))
                 .collect();
             let context = PollContext {
                 recorded_here: &recorded_here,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use app::ports::{MeetingOnServer, PollReport, StoreError};
+use app::ports::{PollReport, StoreError};
 use domain::health::{ServerFailure, Thresholds};
 use domain::poll::{
     MeetingUpdate, PollContext, PollObservation, PollOutcome, PollPolicy, apply_poll,
@@ -58,7 +58,7 @@ pub(super) fn record_poll(
     let mut recorded_elsewhere = Vec::new();
     for key in list_unrecorded_keys(observation, &recorded_here) {
         recorded_elsewhere.extend(
-            meetings::find(connection, &key)?.map(MeetingOnServer::into_recorded_elsewhere),
+            meetings::find(connection, &key)?.map(|found| found.into_recorded_elsewhere(&server)),
         );
     }
     let pending_ends = pending_ends::list_by_server(connection, id)?;

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use bbb::meetings::MeetingList;
 use domain::{AdminState, Server, twins};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
@@ -74,7 +73,14 @@ fn find_twins(servers: &[Server], reported: &[HashSet<String>]) -> Vec<Finding> 
     for (index, (server, ids)) in servers.iter().zip(reported).enumerate() {
         let known = twins::list_twins(server, servers);
         for (other, other_ids) in servers.iter().zip(reported).skip(index + 1) {
-            if known.contains(&&other.id) || !ids.is_disjoint(other_ids) {
+            let has_same_meetings = !ids.is_disjoint(other_ids);
+            if has_same_meetings && server.secret != other.secret {
+                let name = format!("server {} ({})", server.hostname(), server.id);
+                let detail = format!("reports meetings of {} ({})", other.hostname(), other.id);
+                let advice = "one of them reports what it does not have, or its secret is outdated: \
+                              look at both";
+                findings.push(Finding::warn(name, detail, advice));
+            } else if known.contains(&&other.id) || has_same_meetings {
                 let name = format!("server {} ({})", server.hostname(), server.id);
                 let detail = format!("the same server as {} ({})", other.hostname(), other.id);
                 let advice = format!(
@@ -99,7 +105,7 @@ async fn check_server(app: &App, server: &Server, name: String) -> (Vec<Finding>
     let mut findings = vec![check_connection(&name, server, &listed)];
     match &listed {
         Ok(response) => {
-            findings.push(check_secret(&name, server, response));
+            findings.push(check_secret(app, &name, server, response));
             findings.push(check_version(app, server, options, &name).await);
             let server_time = response.date.map(|date| date.plus_ms(DATE_ROUNDING_MS));
             let skew_ms = server_time.map(|server_time| server_time.ms_since(middle));
@@ -116,11 +122,11 @@ async fn check_server(app: &App, server: &Server, name: String) -> (Vec<Finding>
             finding.detail.push_str(" (the server is disabled)");
         }
     }
-    (findings, listed.map_or_else(|_| HashSet::new(), |response| internal_ids(&response)))
+    (findings, listed.map_or_else(|_| HashSet::new(), |response| internal_ids(app, &response)))
 }
 
-fn internal_ids(response: &BackendResponse) -> HashSet<String> {
-    let list = MeetingList::read(&response.body).unwrap_or_default();
+fn internal_ids(app: &App, response: &BackendResponse) -> HashSet<String> {
+    let list = app.read_meeting_list(response).unwrap_or_default();
     let ids = list.meetings.into_iter().map(|meeting| meeting.internal_id);
     ids.filter(|id| !id.is_empty()).collect()
 }
@@ -151,9 +157,9 @@ fn check_connection(
     }
 }
 
-fn check_secret(name: &str, server: &Server, response: &BackendResponse) -> Finding {
+fn check_secret(app: &App, name: &str, server: &Server, response: &BackendResponse) -> Finding {
     let check = format!("{name}: secret");
-    match MeetingList::read(&response.body) {
+    match app.read_meeting_list(response) {
         Ok(meetings) => {
             Finding::ok(check, format!("accepted, {} meetings", meetings.meetings.len()))
         }
@@ -164,6 +170,11 @@ fn check_secret(name: &str, server: &Server, response: &BackendResponse) -> Find
                 server.id
             );
             Finding::fail(check, refusal_reason(&response.body), advice)
+        }
+        Err(error @ bbb::InvalidResponse::TooManyMeetings(_)) => {
+            let advice = "look at the server: `scalelite meetings list --foreign`; if it is sound, raise \
+                          MAX_LISTED_MEETINGS";
+            Finding::fail(check, error.to_string(), advice)
         }
         Err(error) => {
             let detail = describe_foreign_answer(response)

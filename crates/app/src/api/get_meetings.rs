@@ -93,7 +93,7 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<Meeting
         Err(_) => Err(format!("no response within {} s", SERVER_TIMEOUT.as_secs())),
     };
     let meetings = response
-        .and_then(|response| MeetingList::read(&response.body).map_err(|error| error.to_string()));
+        .and_then(|response| app.read_meeting_list(&response).map_err(|error| error.to_string()));
     match meetings {
         Ok(meetings) => {
             app.note_odd_list(&server, &meetings);

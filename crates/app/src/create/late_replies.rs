@@ -64,7 +64,7 @@ async fn end_late_meeting(app: &App, target: &MeetingOnServer, reply: &BbbReply)
         moderator_pw: meeting.moderator_pw.clone(),
         kept_by: Some(record.server.id.clone()),
     };
-    if !may_end_copy(app, server, &unwanted, &record.server).await {
+    if !may_end_copy(app, server, &unwanted, &record.server, false).await {
         return;
     }
     // If this fails, a poll ends it.

@@ -146,10 +146,11 @@ impl PoolState {
     ) -> (Vec<Meeting>, Vec<RecordedElsewhere>, Vec<PendingEnd>) {
         let is_here = |meeting: &&Meeting| meeting.server == *id;
         let here: Vec<Meeting> = self.meetings.values().filter(is_here).cloned().collect();
+        let polled = self.servers.iter().find(|server| server.id == *id);
         let elsewhere = list_unrecorded_keys(observation, &here)
             .iter()
-            .filter_map(|key| self.find_meeting(key))
-            .map(MeetingOnServer::into_recorded_elsewhere)
+            .filter_map(|key| self.find_meeting(key).zip(polled))
+            .map(|(found, polled)| found.into_recorded_elsewhere(polled))
             .collect();
         let pending_ends = self.pending_ends.values().filter(|pending| pending.server == *id);
         (here, elsewhere, pending_ends.cloned().collect())

@@ -4,6 +4,7 @@
 //! [`unwanted`] ends the meetings that the result says are unwanted; [`versions`] reads the servers' versions; [`rechecks`] polls servers
 //! that failed lately, between two cycles.
 
+mod excess;
 mod observe;
 mod rechecks;
 mod unwanted;
@@ -55,6 +56,7 @@ pub async fn poll_all_servers(
 ) -> Result<PollSummary, StoreError> {
     let servers = app.pool.list_servers().await?;
     app.response_times.retain(&servers);
+    app.change_budgets.retain(&servers);
     let polls: Vec<_> = servers
         .into_iter()
         .map(|server| poll_server(app, server, refreshes_versions, cycle).boxed())
@@ -81,9 +83,12 @@ pub async fn poll_all_servers(
         summary.forgotten += report.forgotten.len();
     }
     drop(polls);
-    let expired = app.clock.now().plus_ms(-app.policy.meeting_ttl_ms);
-    summary.forgotten += app.pool.forget_unseen(expired).await?.len();
-    sessions::forget_old_sessions(app).await?;
+    let now = app.clock.now();
+    if app.clock_watch.may_delete_by_age(now) {
+        let expired = now.plus_ms(-app.policy.meeting_ttl_ms);
+        summary.forgotten += app.pool.forget_unseen(expired).await?.len();
+        sessions::forget_old_sessions(app).await?;
+    }
     Ok(summary)
 }
 
@@ -132,11 +137,13 @@ pub(crate) async fn record_observation(
         let took_ms = observation.finished_at.ms_since(observation.started_at);
         app.response_times.record(id, u64::try_from(took_ms).unwrap_or(0));
     }
-    let recorded = app.pool.record_poll(id, observation, &app.policy.poll, cycle).await?;
+    let policy = excess::limit_adoptions(app, id);
+    let recorded = app.pool.record_poll(id, observation, &policy, cycle).await?;
     let Some(mut report) = recorded else {
         return Ok(None);
     };
     log_poll(&report, observation);
+    excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {
         sessions::record_ended_meeting(app, meeting, None).await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bbb::meetings::{ListedMeeting, MeetingList};
+use bbb::meetings::ListedMeeting;
 use domain::poll::{PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
 use domain::{Server, Timestamp};
+use tokio::time::Instant;
 
 use crate::backend::CallOptions;
 use crate::context::App;
@@ -27,14 +28,15 @@ pub(super) fn poll_options(app: &App, server: &Server) -> CallOptions {
 
 /// Asks a server for its meetings, for at most that time.
 pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
-    let started_at = app.clock.now();
+    let (started_at, started) = (app.clock.now(), Instant::now());
+    let known_answer = server.health.answered_at;
     let call = app.fetch_meetings(server, poll_options(app, server));
     let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
     let mut unreadable = UnreadableMeetings::default();
     let result = match response {
         Err(_) => Err(format!("no answer within {timeout_ms} ms")),
         Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(response)) => match MeetingList::read(&response.body) {
+        Ok(Ok(response)) => match app.read_meeting_list(&response) {
             Ok(list) => {
                 app.note_odd_list(server, &list);
                 unreadable.ids = list.unreadable.ids;
@@ -48,7 +50,10 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
             }
         },
     };
-    PollObservation { started_at, finished_at: app.clock.now(), result, unreadable }
+    // Whatever the clock does meanwhile, the poll took as long as it took.
+    let took_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let finished_at = started_at.plus_ms(took_ms);
+    PollObservation { started_at, finished_at, known_answer, result, unreadable }
 }
 
 /// The meetings that a server reports.

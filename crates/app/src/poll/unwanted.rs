@@ -63,8 +63,17 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
             id => app.pool.find_server(id).await.ok().flatten(),
         };
         let Some(server) = server else { continue };
-        if !is_still_unwanted(app, &server, unwanted).await || is_other_tenants(app, unwanted).await
+        if !is_still_unwanted(app, report, &server, unwanted).await
+            || is_other_tenants(app, unwanted).await
         {
+            continue;
+        }
+        let (polled, max) = (&report.server.id, app.policy.max_duplicate_ends_per_hour);
+        if unwanted.kept_by.is_some() && !app.change_budgets.take_end(polled, max) {
+            if app.change_budgets.begin_alarm(polled) {
+                let host = report.server.hostname();
+                tracing::error!(server = %polled, host, max, "too many duplicates, no more ended this hour");
+            }
             continue;
         }
         let ended = send_end(app, &server, unwanted).await;
@@ -81,8 +90,14 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
 }
 
 /// Whether the meeting is still unwanted there. A create may have settled on that server meanwhile, or await its reply. A
-/// duplicate is only ended after a last look at both copies.
-async fn is_still_unwanted(app: &App, server: &Server, unwanted: &UnwantedMeeting) -> bool {
+/// duplicate is only ended after a last look at both copies. The copy of a server that was not polled is only
+/// ended if nobody is in it, whatever the polled one says.
+async fn is_still_unwanted(
+    app: &App,
+    report: &PollReport,
+    server: &Server,
+    unwanted: &UnwantedMeeting,
+) -> bool {
     let record = find_record_location(app, unwanted).await;
     let Some(kept_by) = &unwanted.kept_by else {
         return !matches!(record, RecordLocation::Unsure);
@@ -90,7 +105,7 @@ async fn is_still_unwanted(app: &App, server: &Server, unwanted: &UnwantedMeetin
     let RecordLocation::OtherServer(recorded) = record else { return false };
     // The record is read again, since it may have changed during the calls.
     recorded.id == *kept_by
-        && may_end_copy(app, server, unwanted, &recorded).await
+        && may_end_copy(app, server, unwanted, &recorded, server.id != report.server.id).await
         && matches!(
             find_record_location(app, unwanted).await,
             RecordLocation::OtherServer(server) if server.id == *kept_by

@@ -26,12 +26,13 @@ impl MeetingOnServer {
         self.server.accepts_joins() && !self.meeting.detached
     }
 
-    /// Converts the record to what a poll of another server needs to know of it.
+    /// Converts the record to what a poll of another server, `polled`, needs to know of it.
     #[must_use]
-    pub fn into_recorded_elsewhere(self) -> RecordedElsewhere {
+    pub fn into_recorded_elsewhere(self, polled: &Server) -> RecordedElsewhere {
         RecordedElsewhere {
             reachable: self.is_reachable(),
             is_in_full_use: self.server.is_online() && self.server.state == AdminState::Enabled,
+            has_same_secret: self.server.secret == polled.secret,
             meeting: self.meeting,
         }
     }

@@ -224,6 +224,9 @@ async fn finish_moves(
 pub async fn empty_trash(app: &App) -> Result<usize, StoreError> {
     let Some(records) = &app.recording_store else { return Ok(0) };
     let now = app.clock.now();
+    if !app.clock_watch.may_delete_by_age(now) {
+        return Ok(0);
+    }
     let trash_ms = find_trash_ms(records.as_ref(), app.policy.recordings.trash_ms).await?;
     let before = now.plus_ms(-trash_ms);
     let file_moves = records.empty_trash(before, now, BATCH_SIZE).await?;
@@ -246,7 +249,11 @@ pub async fn forget_deleted_recordings(app: &App) -> Result<usize, StoreError> {
     else {
         return Ok(0);
     };
-    let before = app.clock.now().plus_ms(-after_ms);
+    let now = app.clock.now();
+    if !app.clock_watch.may_delete_by_age(now) {
+        return Ok(0);
+    }
+    let before = now.plus_ms(-after_ms);
     Ok(records.forget_deleted_recordings(before, BATCH_SIZE).await?.len())
 }
 

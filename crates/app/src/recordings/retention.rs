@@ -27,6 +27,9 @@ pub async fn delete_expired(
     dry_run: bool,
 ) -> Result<usize, FileMoveError> {
     let now = app.clock.now();
+    if !dry_run && !app.clock_watch.may_delete_by_age(now) {
+        return Ok(0);
+    }
     let (mut after, mut count) = (None, 0);
     loop {
         let (filter, scope) = (&rule.filter, &rule.scope);

@@ -18,6 +18,10 @@ use super::{ExpectedUsers, ExpectedUsersSource, ForecastServer, NewMeeting, Runn
 /// is certain, because half a week is added.
 const CERTAIN_WEEKS: f32 = 4.5;
 
+/// Most meetings that are about to be created and are counted, the largest ones. Every estimate places
+/// all of them.
+const MAX_UPCOMING: usize = 2_000;
+
 /// The load forecast of a pool.
 ///
 /// [`Self::rebuild`] computes it from the recorded servers and meetings. In between, single changes
@@ -256,6 +260,7 @@ impl LoadForecast {
         upcoming.sort_by(|a, b| {
             b.expected_users.total_cmp(&a.expected_users).then_with(|| a.key.cmp(&b.key))
         });
+        upcoming.truncate(MAX_UPCOMING);
         self.upcoming_meetings = upcoming;
     }
 

@@ -2,6 +2,7 @@
 //! the store said of each server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::health::HealthState;
 use crate::history::MeetingSession;
@@ -22,7 +23,8 @@ const MAX_CHANGES: usize = 100_000;
 #[derive(Debug)]
 pub struct PoolForecast {
     load_forecast: LoadForecast,
-    timetable: Timetable,
+    /// Shared with a forecast that is being prepared.
+    timetable: Arc<Timetable>,
     /// When the sessions were read that the timetable was learned from.
     history_read_at: Timestamp,
     snapshots: BTreeMap<ServerId, ServerSnapshot>,
@@ -50,6 +52,8 @@ pub enum PoolChange {
     Joined(MeetingKey),
     /// It ended.
     Ended(MeetingKey),
+    /// Its session was recorded.
+    Learned(MeetingSession),
 }
 
 /// What is forecast for one server, in users.
@@ -68,7 +72,7 @@ impl PoolForecast {
         let policy = ForecastPolicy { default_users, ..ForecastPolicy::default() };
         Self {
             load_forecast: LoadForecast::new(policy),
-            timetable: Timetable::new(TimetableLimits::default()),
+            timetable: Arc::new(Timetable::new(TimetableLimits::default())),
             history_read_at: Timestamp(i64::MIN),
             snapshots: BTreeMap::new(),
             changes: None,
@@ -87,29 +91,19 @@ impl PoolForecast {
             }
             PoolChange::Joined(key) => self.load_forecast.record_join(key),
             PoolChange::Ended(key) => self.load_forecast.remove_meeting(key),
+            PoolChange::Learned(session) => {
+                Arc::make_mut(&mut self.timetable).learn(session.clone())
+            }
         }
         if let Some(changes) = self.changes.as_mut().filter(|list| list.len() < MAX_CHANGES) {
             changes.push(change);
         }
     }
 
-    /// Learns from a session that has ended.
-    pub fn learn(&mut self, session: MeetingSession) {
-        self.timetable.learn(session);
-    }
-
     /// When the history was read last.
     #[must_use]
     pub fn history_read_at(&self) -> Timestamp {
         self.history_read_at
-    }
-
-    /// Replaces what was learned by these sessions, the newest first.
-    pub fn replace_history(&mut self, sessions: Vec<MeetingSession>, read_at: Timestamp) {
-        self.timetable = Timetable::new(TimetableLimits::default());
-        // What is learned last counts as the latest.
-        sessions.into_iter().rev().for_each(|session| self.timetable.learn(session));
-        self.history_read_at = read_at;
     }
 
     /// Estimates what a new meeting costs on each server, and on how many users it is expected to draw.
@@ -147,20 +141,44 @@ impl PoolForecast {
         users.collect()
     }
 
-    /// Begins to remember changes, which [`Self::rebuild`] applies to the facts that are read from now on.
+    /// What was learned from sessions.
+    #[must_use]
+    pub fn timetable(&self) -> Arc<Timetable> {
+        Arc::clone(&self.timetable)
+    }
+
+    /// Begins to remember changes, which [`Self::replace_by`] applies to the facts that are read from now on.
     pub fn begin_rebuild(&mut self) {
         self.changes = Some(Vec::new());
     }
 
-    /// Replaces the forecast by facts: all servers, and all meetings with the keys of their history. Changes since
-    /// [`Self::begin_rebuild`] are applied again. Sessions older than `oldest_session` are forgotten.
-    pub fn rebuild(
-        &mut self,
+    /// Takes the place of this forecast's facts by those of one that was [prepared](Self::prepare). Changes since
+    /// [`Self::begin_rebuild`] are applied again.
+    pub fn replace_by(&mut self, prepared: Self) {
+        let changes = self.changes.take().unwrap_or_default();
+        *self = prepared;
+        for change in changes {
+            self.apply(change);
+        }
+    }
+
+    /// Builds a forecast from facts, apart from the one in use: all servers, all meetings with the keys of their history, and
+    /// what was learned from sessions that were read at `history_read_at`.
+    #[must_use]
+    pub fn prepare(
+        default_users: u32,
+        (timetable, history_read_at): (Arc<Timetable>, Timestamp),
         now: Timestamp,
         servers: &[Server],
         meetings: &[(MeetingKey, &Meeting)],
-        oldest_session: Timestamp,
-    ) {
+    ) -> Self {
+        let mut prepared = Self::new(default_users);
+        (prepared.timetable, prepared.history_read_at) = (timetable, history_read_at);
+        prepared.fill(now, servers, meetings);
+        prepared
+    }
+
+    fn fill(&mut self, now: Timestamp, servers: &[Server], meetings: &[(MeetingKey, &Meeting)]) {
         let mut recorded_users: BTreeMap<&ServerId, f64> = BTreeMap::new();
         for (_, meeting) in meetings {
             *recorded_users.entry(&meeting.server).or_default() +=
@@ -187,13 +205,9 @@ impl PoolForecast {
                 load_multiplier: server.load_multiplier,
             })
             .collect();
-        self.timetable.forget_before(oldest_session);
         let running =
             meetings.iter().map(|(key, meeting)| RunningMeeting::new(key.clone(), meeting));
         self.load_forecast.rebuild(now, &open, running, &self.timetable);
-        for change in self.changes.take().unwrap_or_default() {
-            self.apply(change);
-        }
     }
 }
 

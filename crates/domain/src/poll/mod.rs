@@ -78,6 +78,8 @@ pub struct PollObservation {
     pub started_at: Timestamp,
     /// When the response had arrived.
     pub finished_at: Timestamp,
+    /// When the server had answered its last poll, as far as was recorded when the request was sent.
+    pub known_answer: Timestamp,
     /// The server's meetings, or why there is no usable response.
     pub result: Result<Vec<ReportedMeeting>, String>,
     /// The meetings of a usable response that could not be read.
@@ -94,6 +96,8 @@ pub struct PollPolicy {
     /// Time after the placement of a meeting during which it is neither forgotten nor treated as a
     /// duplicate, in ms (`MEETING_GRACE`).
     pub grace_ms: i64,
+    /// Number of meetings that this poll may adopt.
+    pub max_adoptions: usize,
 }
 
 /// A meeting that the polled server reports and that is recorded on another server.
@@ -105,6 +109,9 @@ pub struct RecordedElsewhere {
     pub reachable: bool,
     /// Whether the recorded server is enabled and online.
     pub is_in_full_use: bool,
+    /// Whether the recorded server has the secret of the polled one, as two entries of one server do.
+    /// A server does not know the secrets of others.
+    pub has_same_secret: bool,
 }
 
 impl RecordedElsewhere {
@@ -182,6 +189,11 @@ pub struct PollOutcome {
     pub attached: usize,
     /// Number of meetings that are not recorded, because this deployment did not create them.
     pub foreign: usize,
+    /// Number of meetings that are not adopted because there are more than a poll may adopt.
+    pub refused_adoptions: usize,
+    /// Meetings that are recorded on other servers, which have them, and of which this server claims
+    /// to have a copy with more users. Nothing is done about them.
+    pub contested: Vec<MeetingKey>,
 }
 
 /// Returns the keys of reported meetings that are not recorded on the server. The store looks up
@@ -218,8 +230,8 @@ fn apply_failure(
     policy: &PollPolicy,
     reason: &str,
 ) -> PollOutcome {
-    if observation.started_at < server.health.answered_at {
-        // The server has answered a request that was sent later.
+    if server.health.has_answered_since(observation.started_at, observation.known_answer) {
+        // That request was sent later.
         return PollOutcome::default();
     }
     let failure = ServerFailure { at: observation.finished_at, reason: reason.to_owned() };
@@ -344,11 +356,11 @@ fn update_unreported(
     policy: &PollPolicy,
 ) -> Option<MeetingUpdate> {
     let asked_at = observation.started_at;
-    if meeting.is_being_created(asked_at) || meeting.seen_at >= asked_at {
+    if meeting.is_being_created(asked_at) || meeting.was_seen_since(asked_at) {
         return None;
     }
     let missed_polls = meeting.missed_polls.saturating_add(1);
-    let is_past_grace = asked_at >= meeting.placed_at.plus_ms(policy.grace_ms);
+    let is_past_grace = meeting.placed_at.is_past(policy.grace_ms, asked_at);
     // A meeting whose claim ran out was never confirmed, so it is forgotten immediately.
     let is_gone = meeting.claim.is_some() || (missed_polls >= MAX_MISSED_POLLS && is_past_grace);
     Some(if is_gone { MeetingUpdate::Forgotten } else { MeetingUpdate::Missed(missed_polls) })

@@ -12,6 +12,7 @@ pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
+    max_adoptions: 1_000,
 };
 pub(super) const NOW: Timestamp = Timestamp(10_000_000);
 
@@ -54,7 +55,14 @@ pub(super) fn context_of(here: &[Meeting]) -> PollContext<'_> {
 
 pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
     let unreadable = UnreadableMeetings::default();
-    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result, unreadable }
+    let known_answer = Timestamp::default();
+    PollObservation {
+        started_at: NOW.plus_ms(-50),
+        finished_at: NOW,
+        known_answer,
+        result,
+        unreadable,
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl UnreadableMeetings {
     /// Returns whether a recorded meeting that was not reported may be among them. Meetings that
     /// were placed after the request was sent are not.
     pub(super) fn may_include_record(&self, meeting: &Meeting, asked_at: Timestamp) -> bool {
-        let is_new = meeting.is_being_created(asked_at) || meeting.seen_at >= asked_at;
+        let is_new = meeting.is_being_created(asked_at) || meeting.was_seen_since(asked_at);
         !is_new && self.may_include(&meeting.key.id)
     }
 

@@ -1,7 +1,9 @@
 //! Decides about meetings that a server reports and that are not recorded on it. One that is
 //! recorded nowhere is recorded if it looks like ours. One that is recorded elsewhere is ended, or
 //! takes the place of the recorded copy, only if a pending end proves that this deployment made it.
-//! The same meeting under another entry of the same server is no copy.
+//! What a server claims is no proof: a meeting that another server has, and in which users are, is
+//! neither moved nor ended because of it. The same meeting under another entry of the same server is
+//! no copy.
 
 use std::collections::HashMap;
 
@@ -111,7 +113,9 @@ pub(super) fn settle_unrecorded(
     outcome: &mut PollOutcome,
 ) {
     let situation = Situation { server, context, observation, policy };
+    let mut ends: HashMap<&MeetingKey, Vec<&PendingEnd>> = HashMap::new();
     for pending_end in context.pending_ends {
+        ends.entry(&pending_end.key).or_default().push(pending_end);
         if situation.is_settled(pending_end, reported) {
             outcome.settled_ends.push(pending_end.key.clone());
         }
@@ -123,8 +127,8 @@ pub(super) fn settle_unrecorded(
         .collect();
     for meeting in reported.list_unrecorded(context.recorded_here) {
         let key = meeting.key();
-        let mut applicable = context.pending_ends.iter();
-        let pending_end = applicable.find(|end| end.key == key && end.applies_to(meeting));
+        let mut applicable = ends.get(&key).into_iter().flatten();
+        let pending_end = applicable.find(|end| end.applies_to(meeting)).copied();
         situation.settle(meeting, elsewhere.get(&key).copied(), pending_end, outcome);
     }
 }
@@ -141,8 +145,8 @@ impl Situation<'_> {
         };
         let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
             && !self.observation.unreadable.may_include(&pending_end.key.id);
-        let lost_at = pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
-        is_recorded || (is_missing && self.observation.started_at >= lost_at)
+        let is_lost = pending_end.since.is_past(CREATE_LOST_AFTER_MS, self.observation.started_at);
+        is_recorded || (is_missing && is_lost)
     }
 
     /// Decides about one reported meeting, its record on another server and its pending end.
@@ -158,8 +162,15 @@ impl Situation<'_> {
             // The create in progress may still succeed on this server.
             (Some(recorded), _)
                 if recorded.meeting.is_being_created(self.observation.started_at) => {}
-            (Some(recorded), _) if recorded.meeting.origin.is_same_meeting(identity.as_ref()) => {
+            (Some(recorded), _) if is_twin(recorded, meeting) => {
                 self.settle_twin(meeting, recorded, outcome);
+            }
+            // A server that claims another one's meeting has not made it for us.
+            (Some(recorded), end)
+                if recorded.meeting.origin.is_same_meeting(identity.as_ref())
+                    && end.is_none_or(|end| !end.is_requested()) =>
+            {
+                outcome.foreign += 1;
             }
             // Nobody is in what an unanswered create has left, and no record has ever led to it.
             (None, Some(end))
@@ -199,7 +210,7 @@ impl Situation<'_> {
         outcome: &mut PollOutcome,
     ) {
         let record = &recorded.meeting;
-        if !outcome.twins.contains(&record.server) {
+        if recorded.has_same_secret && !outcome.twins.contains(&record.server) {
             outcome.twins.push(record.server.clone());
         }
         let is_in_full_use = self.server.is_online() && self.server.state == AdminState::Enabled;
@@ -211,7 +222,9 @@ impl Situation<'_> {
     }
 
     /// Decides about a meeting that is ours by proof and recorded on another server: the record
-    /// comes here if there is no copy there, otherwise the emptier copy is ended.
+    /// comes here if there is no copy there, or nobody in it. Otherwise the copy here is ended when it
+    /// has no more users than that one. A fuller one is left alone: the number is what this server
+    /// says, and users are in the other copy.
     fn settle_copy(
         &self,
         meeting: &ReportedMeeting,
@@ -238,6 +251,10 @@ impl Situation<'_> {
         if recorded.is_confirmed() && !(is_other && record.origin.is_proven) {
             return;
         }
+        if recorded.is_confirmed() && record.load.users > 0 {
+            outcome.contested.push(record.key.clone());
+            return;
+        }
         let (origin, password) =
             (MeetingOrigin::proven(identity), pending_end.moderator_pw.clone());
         let moved = self.new_record(meeting, Some(record), origin, password);
@@ -255,10 +272,18 @@ impl Situation<'_> {
         let is_usable = self.server.is_online() && self.server.state != AdminState::Disabled;
         // It is not recorded until the record of the other tenant's meeting is gone.
         let is_possible = is_usable && !is_id_taken(&record.key, self.context.recorded_here);
-        if is_possible {
-            outcome.adopted.push(record);
+        if !is_possible {
+            return false;
         }
-        is_possible
+        if record.origin.is_adopted {
+            let adopted = outcome.adopted.iter().filter(|other| other.origin.is_adopted).count();
+            if adopted >= self.policy.max_adoptions {
+                outcome.refused_adoptions += 1;
+                return false;
+            }
+        }
+        outcome.adopted.push(record);
+        true
     }
 
     /// Returns the record of a reported meeting on this server, in place of `record`.
@@ -333,6 +358,17 @@ impl Situation<'_> {
     }
 }
 
+/// Returns whether a reported meeting is the recorded one under another entry of its server: the
+/// entries share a secret, or the recorded server is offline and the identity is what it told, to
+/// the millisecond.
+fn is_twin(recorded: &RecordedElsewhere, reported: &ReportedMeeting) -> bool {
+    let identity = reported.identity();
+    let origin = &recorded.meeting.origin;
+    let is_known = recorded.has_same_secret
+        || (recorded.meeting.detached && identity.is_some() && origin.identity == identity);
+    is_known && origin.is_same_meeting(identity.as_ref())
+}
+
 /// Returns whether another tenant's meeting with the same id is recorded on the server. A BBB
 /// server has only one meeting with an id.
 fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
@@ -342,5 +378,5 @@ fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
 /// Returns whether a record is old enough that all replicas know of it. A record that was created
 /// or moved since the request was sent is not.
 fn is_past_grace(record: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
-    asked_at >= record.placed_at.plus_ms(policy.grace_ms)
+    record.placed_at.is_past(policy.grace_ms, asked_at)
 }

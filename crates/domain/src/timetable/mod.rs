@@ -42,11 +42,14 @@ pub struct TimetableLimits {
     pub max_sessions: usize,
     /// Maximum number of meetings; those whose last session is oldest are removed.
     pub max_meetings: usize,
+    /// Maximum number of meetings that are expected to begin in one minute of the week; of others only
+    /// the size is known.
+    pub max_meetings_per_minute: usize,
 }
 
 impl Default for TimetableLimits {
     fn default() -> Self {
-        Self { max_sessions: 20, max_meetings: 50_000 }
+        Self { max_sessions: 20, max_meetings: 50_000, max_meetings_per_minute: 500 }
     }
 }
 
@@ -71,7 +74,7 @@ pub struct Timetable {
     limits: TimetableLimits,
     records: HashMap<Arc<MeetingKey>, MeetingRecord>,
     /// The meetings that usually begin in each minute of the week.
-    slots: BTreeMap<i64, Vec<Arc<MeetingKey>>>,
+    slots: BTreeMap<i64, BTreeSet<Arc<MeetingKey>>>,
     /// Statistics of meetings with a single session.
     one_time: OneTimeMeetings,
     /// Meetings with a single session that `one_time` does not include yet, by their creation time.
@@ -87,6 +90,15 @@ impl Timetable {
     #[must_use]
     pub fn new(limits: TimetableLimits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Returns what is learned from these sessions, the newest first.
+    #[must_use]
+    pub fn learned_from(sessions: Vec<MeetingSession>) -> Self {
+        let mut timetable = Self::new(TimetableLimits::default());
+        // What is learned last counts as the latest.
+        sessions.into_iter().rev().for_each(|session| timetable.learn(session));
+        timetable
     }
 
     /// Returns the number of known meetings.
@@ -211,7 +223,7 @@ impl Timetable {
         let (key, record) = self.records.remove_entry(key)?;
         for minute in record.slots() {
             if let Some(keys) = self.slots.get_mut(minute) {
-                keys.retain(|slot_key| *slot_key != key);
+                keys.remove(&key);
                 if keys.is_empty() {
                     self.slots.remove(minute);
                 }
@@ -231,7 +243,10 @@ impl Timetable {
     /// Inserts a record and all index entries for it.
     fn put_record(&mut self, key: Arc<MeetingKey>, record: MeetingRecord) {
         for minute in record.slots() {
-            self.slots.entry(*minute).or_default().push(Arc::clone(&key));
+            let keys = self.slots.entry(*minute).or_default();
+            if keys.len() < self.limits.max_meetings_per_minute {
+                keys.insert(Arc::clone(&key));
+            }
         }
         if record.only_session().is_some() {
             self.uncounted.insert((record.last_created_at(), Arc::clone(&key)));

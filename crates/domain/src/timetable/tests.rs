@@ -122,7 +122,11 @@ fn the_start_offset_follows_the_creates() {
 
 #[test]
 fn numbers_are_limited_and_the_oldest_are_removed() {
-    let mut timetable = Timetable::new(TimetableLimits { max_sessions: 3, max_meetings: 32 });
+    let mut timetable = Timetable::new(TimetableLimits {
+        max_sessions: 3,
+        max_meetings: 32,
+        ..TimetableLimits::default()
+    });
     for number in 0..100 {
         timetable.learn(session(&number.to_string(), LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
         timetable.learn(session("daily", LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
@@ -193,4 +197,23 @@ proptest! {
             prop_assert_eq!(reduced.usual_size(&key), learned.usual_size(&key));
         }
     }
+}
+
+#[test]
+fn many_meetings_of_one_minute_are_learned_fast_and_few_of_them_expected() {
+    let sessions: Vec<MeetingSession> = (0..4)
+        .flat_map(|week| {
+            (0..20_000).map(move |n| MeetingSession {
+                key: MeetingKey { tenant: None, id: format!("{n}") },
+                created_at: Timestamp(week * WEEK_MS),
+                peak_users: 9,
+                busy_ms: HOUR_MS,
+            })
+        })
+        .collect();
+    let timetable = Timetable::learned_from(sessions.into_iter().rev().collect());
+    let next = Timestamp(4 * WEEK_MS);
+    let expected = timetable.expected_meetings(next.plus_ms(-60_000), next.plus_ms(60_000), 1);
+    assert_eq!(expected.len(), TimetableLimits::default().max_meetings_per_minute);
+    assert_eq!(timetable.len(), 20_000);
 }

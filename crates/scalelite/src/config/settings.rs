@@ -211,6 +211,15 @@ settings! {
         /// How long after its server last reported it a meeting is made anew on another server, when a user joins and its server is
         /// offline, in seconds; 0: never.
         meeting_revival_window: GraceSeconds = "MEETING_REVIVAL_WINDOW" or "3600";
+        /// Most meetings in the list of one server. A server that lists more has failed its poll.
+        max_listed_meetings: AtLeastOne = "MAX_LISTED_MEETINGS" or "10000";
+        /// Longest list of meetings of one server, in bytes. A server that sends more has failed its poll.
+        max_meeting_list_bytes: ByteCount = "MAX_MEETING_LIST_BYTES" or "16777216";
+        /// Most meetings that are adopted from one server within an hour: meetings that run there, that no create of this
+        /// deployment is known to have made, and that are recorded so that users can join them. A server with more is suspect.
+        max_adoptions_per_hour: Count = "MAX_ADOPTIONS_PER_HOUR" or "500";
+        /// Most duplicates of meetings that are ended within an hour because of what one server reports.
+        max_duplicate_ends_per_hour: Count = "MAX_DUPLICATE_ENDS_PER_HOUR" or "100";
         /// The host of a new server's URL becomes its id.
         server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
     }

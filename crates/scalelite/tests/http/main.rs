@@ -29,6 +29,8 @@ mod heartbeats;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hostile_servers;
+#[cfg(test)]
 mod joins;
 #[cfg(test)]
 mod learning_records;

@@ -2,6 +2,8 @@
 //! and failures of the store.
 
 #[cfg(test)]
+mod clock_steps;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod ends;

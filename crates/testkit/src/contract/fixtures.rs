@@ -19,6 +19,7 @@ pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: EXPECTED_USERS, join_buffer_ms: 900_000 },
     grace_ms: GRACE_MS,
+    max_adoptions: 1_000,
 };
 /// The grace time of new meetings in [`POLICY`], in ms.
 pub(super) const GRACE_MS: i64 = 1000;
@@ -124,6 +125,7 @@ pub(super) fn successful_poll(
     PollObservation {
         started_at: finished_at.plus_ms(-50),
         finished_at,
+        known_answer: Timestamp::default(),
         result: Ok(meetings),
         unreadable: UnreadableMeetings::default(),
     }

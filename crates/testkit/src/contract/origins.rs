@@ -295,8 +295,18 @@ async fn a_proven_meeting_that_is_not_recorded_is_recorded(factory: PoolFactory<
     assert_eq!(found.moderator_pw, unanswered.moderator_pw);
 }
 
-async fn twins_are_noted_and_nothing_is_ended(factory: PoolFactory<'_>) {
+/// Two servers with one secret, as two entries of one server have.
+async fn twin_entries(factory: PoolFactory<'_>) -> TestPoolStore {
     let store = two_servers(factory).await;
+    for id in ["a", "b"] {
+        let secret = Some("of both".to_owned());
+        store.update_server(id, ServerChange { secret, ..ServerChange::default() }).await;
+    }
+    store
+}
+
+async fn twins_are_noted_and_nothing_is_ended(factory: PoolFactory<'_>) {
+    let store = twin_entries(factory).await;
     let meeting = place_proven(&store).await;
     // The create was sent to b as well, so even a pending end is there.
     let unanswered = PendingEnd { create_sent_at: NOW, ..pending_end("b", "m") };
@@ -327,7 +337,7 @@ async fn twins_are_noted_and_nothing_is_ended(factory: PoolFactory<'_>) {
 
 async fn a_record_moves_to_the_twin_that_stays(factory: PoolFactory<'_>) {
     for is_cordoned in [true, false] {
-        let store = two_servers(factory).await;
+        let store = twin_entries(factory).await;
         let old = place_proven(&store).await;
         let list = || vec![identified("m-1", own_meeting("m", NOW, 4))];
         if is_cordoned {

@@ -1,6 +1,6 @@
 //! Polls, which are stored as [`domain::poll::apply_poll`] decides.
 
-use app::ports::{MeetingOnServer, PollReport, PoolStore, ServerChange};
+use app::ports::{PollReport, PoolStore, ServerChange};
 use domain::health::{Health, HealthChange, Thresholds};
 use domain::poll::{
     MeetingUpdate, PollContext, PollObservation, PollPolicy, ReportedMeeting, apply_poll,
@@ -128,8 +128,8 @@ async fn expected_poll(
         meetings.iter().filter(|meeting| meeting.server == server.id).cloned().collect();
     let mut elsewhere = Vec::new();
     for key in list_unrecorded_keys(observation, &here) {
-        elsewhere
-            .extend(store.find_meeting(&key).await.map(MeetingOnServer::into_recorded_elsewhere));
+        let found = store.find_meeting(&key).await;
+        elsewhere.extend(found.map(|found| found.into_recorded_elsewhere(&server)));
     }
     let pending_ends = store.list_pending_ends().await;
     let known = PollContext {

@@ -19,6 +19,7 @@ mod fault_schedule;
 mod faulty_store;
 mod foreign;
 mod front_end;
+mod hostile;
 mod kept_creates;
 mod log;
 mod mutant;

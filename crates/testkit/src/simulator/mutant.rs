@@ -82,6 +82,10 @@ pub enum Mutant {
     FailsOddLists,
     /// Meetings that cannot be read count as ended.
     ForgetsUnreadable,
+    /// A server that claims to have more users in a meeting of another one gets it.
+    BelievesClaims,
+    /// Failed polls are judged by the clock alone.
+    BelievesClocks,
 }
 
 impl Mutant {
@@ -126,5 +130,7 @@ impl Mutant {
         Self::EndsFullerCopies,
         Self::FailsOddLists,
         Self::ForgetsUnreadable,
+        Self::BelievesClaims,
+        Self::BelievesClocks,
     ];
 }

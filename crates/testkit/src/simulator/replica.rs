@@ -14,7 +14,9 @@ use app::ports::{
     StoreError,
 };
 use app::server_backup;
-use app::state::{ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks};
+use app::state::{
+    ChangeBudgets, ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+};
 use app::tenancy::TenantCache;
 use app::{App, callbacks, end_callbacks, poll};
 use async_trait::async_trait;
@@ -54,6 +56,8 @@ pub(crate) struct ReplicaContext {
     forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
     response_times: Arc<ResponseTimes>,
+    clock_watch: Arc<ClockWatch>,
+    change_budgets: Arc<ChangeBudgets>,
     revivals: Arc<Revivals>,
     suspect_checks: Arc<SuspectChecks>,
     policy: Arc<Policy>,
@@ -104,6 +108,8 @@ impl ReplicaContext {
             forecast: Arc::default(),
             server_backup: Arc::default(),
             response_times: Arc::default(),
+            clock_watch: Arc::new(ClockWatch::new()),
+            change_budgets: Arc::default(),
             revivals: Arc::default(),
             suspect_checks: Arc::default(),
             policy,
@@ -135,7 +141,10 @@ impl ReplicaContext {
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
+            known_claims: Arc::default(),
+            session_budget: Arc::default(),
             known_twins: Arc::default(),
+            change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
             periodic_jobs: store.clone(),
@@ -151,6 +160,7 @@ impl ReplicaContext {
                 use_case.clone(),
             )),
             clock: self.process.clone(),
+            clock_watch: self.clock_watch.clone(),
             entropy: self.process.clone(),
             policy: self.policy.clone(),
         }

@@ -51,7 +51,8 @@ impl ReplicaProcess {
 
 impl Clock for ReplicaProcess {
     fn now(&self) -> Timestamp {
-        self.sim.now().plus_ms(self.clock_offset_ms.load(Ordering::SeqCst))
+        let offset_ms = self.clock_offset_ms.load(Ordering::SeqCst);
+        self.sim.now().plus_ms(offset_ms).plus_ms(self.sim.clock_step_ms())
     }
 }
 

@@ -65,6 +65,10 @@ pub(crate) struct Scenario {
     pub(crate) twins: bool,
     /// Whether other balancers use the servers.
     pub(crate) foreign_balancers: bool,
+    /// Whether the first server is hostile: it claims meetings of others, with more users.
+    pub(crate) hostile_server: bool,
+    /// Whether the clock of all replicas is set, by an hour to ten years. Then little else goes wrong.
+    pub(crate) clock_steps: bool,
 }
 
 impl Scenario {
@@ -88,7 +92,7 @@ impl Scenario {
         let (slow_servers, twins) = (rng.draw_percent(40), administration && rng.draw_percent(50));
         let is_patient = slow_servers && rng.draw_percent(40);
         let foreign_balancers = rng.draw_percent(40);
-        Self {
+        let scenario = Self {
             replicas,
             servers,
             tenants,
@@ -112,6 +116,30 @@ impl Scenario {
             response_ms: if is_patient { PATIENT_RESPONSE_MS } else { RESPONSE_MS },
             twins,
             foreign_balancers,
+            hostile_server: false,
+            clock_steps: false,
+        };
+        scenario.with_newer_faults(&mut rng.clone())
+    }
+
+    /// Adds the faults that were added last. They have a generator of their own, so that the runs of
+    /// seeds without them stay as they were.
+    fn with_newer_faults(self, rng: &mut SeededRng) -> Self {
+        match rng.draw_u64(0, 99) {
+            0..10 => Self { hostile_server: true, ..self },
+            10..20 => Self {
+                clock_steps: true,
+                server_crashes: true,
+                store_faults: false,
+                store_loss: false,
+                replica_crashes: false,
+                administration: false,
+                twins: false,
+                foreign_balancers: false,
+                skew_ms: 0,
+                ..self
+            },
+            _ => self,
         }
     }
 
@@ -141,12 +169,16 @@ impl Scenario {
                 thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy_threshold },
                 load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },
                 grace_ms: 30_000,
+                max_adoptions: 1_000,
             },
             placement: PlacementRules::default(),
             history: HistoryMode::On,
             timeouts: CallTimeouts { connect_ms: 5_000, response_ms: self.response_ms },
             poll_timeout_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
+            max_duplicate_ends_per_hour: 100,
+            max_listed_meetings: 1_000,
+            max_list_bytes: 1 << 20,
             meeting_ttl_ms: 86_400_000,
             accepts_form_checksums: false,
             url_host: Some("balancer".to_owned()),

@@ -15,6 +15,7 @@ use super::entries::{server_host, twin_host};
 use super::fault_schedule::{CallFault, FaultPeriod, FaultSchedule, StoreOutage};
 use super::foreign;
 use super::front_end;
+use super::hostile;
 use super::log::RunLog;
 use super::replica::Replica;
 use super::report::RunReport;
@@ -171,6 +172,11 @@ impl RunScheduler {
                     replica.set_clock(offset_ms);
                 }
             }
+            Action::Claim(users, with_identity) => hostile::claim(&self.sim, users, with_identity),
+            Action::ClockStep(offset_ms) => {
+                self.sim.count_event("clock steps");
+                self.sim.set_clock_step_ms(offset_ms);
+            }
             Action::Foreign(host, step) => foreign::perform_step(&self.sim, &host, &step),
             call => self.start_calls(call, workload),
         }
@@ -240,6 +246,7 @@ impl RunScheduler {
         for replica in self.replicas.iter().flatten() {
             replica.set_clock(0);
         }
+        self.sim.set_clock_step_ms(0);
         self.sim.faults().clear();
         let now = self.sim.now();
         for sim_server in self.sim.servers().values_mut() {

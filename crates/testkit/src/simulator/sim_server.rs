@@ -32,6 +32,8 @@ pub(crate) struct SimServer {
     pub(crate) end_reports: Vec<String>,
     /// Until when it is down, if it has crashed.
     pub(crate) down_until: Option<Timestamp>,
+    /// When it crashed last.
+    pub(crate) crashed_at: Option<Timestamp>,
     /// When it or the network to it last had a fault; may lie in the future.
     pub(crate) last_fault_at: Option<Timestamp>,
     /// Whether meetings without users keep running, so that the final state does not change while
@@ -71,6 +73,7 @@ impl SimServer {
             ended_meetings: Vec::new(),
             end_reports: Vec::new(),
             down_until: None,
+            crashed_at: None,
             last_fault_at: None,
             keeps_empty_meetings: false,
             speed: ServerSpeed::default(),
@@ -120,6 +123,9 @@ impl SimServer {
             self.remove_meeting(&id, now);
         }
         self.crashes += 1;
+        if self.down_until.is_none() {
+            self.crashed_at = Some(now);
+        }
         self.down_until = Some(until);
         self.last_fault_at = Some(until);
     }

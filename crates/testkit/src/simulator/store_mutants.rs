@@ -2,7 +2,7 @@
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PollReport, PoolStore as _, StoreError};
 use domain::poll::{PollObservation, UnreadableMeetings, UnwantedMeeting};
-use domain::{AdminState, Meeting, MeetingKey, ServerId};
+use domain::{AdminState, Meeting, MeetingKey, ServerId, Timestamp};
 
 use super::mutant::Mutant;
 use super::store_proxy::StoreProxy;
@@ -15,6 +15,9 @@ impl StoreProxy {
         observation: &PollObservation,
     ) -> Result<PollObservation, StoreError> {
         let mut observation = observation.clone();
+        if self.mutant() == Some(Mutant::BelievesClocks) {
+            observation.known_answer = Timestamp::default();
+        }
         let Ok(reported) = &mut observation.result else { return Ok(observation) };
         match self.mutant() {
             Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
@@ -77,6 +80,16 @@ impl StoreProxy {
             _ => false,
         };
         let recorded = self.memory().list_meetings(None).await?;
+        if self.mutant() == Some(Mutant::BelievesClaims) {
+            for key in &report.outcome.contested {
+                let Some(record) = recorded.iter().find(|record| record.key == *key) else {
+                    continue;
+                };
+                let moved = Meeting { server: report.server.id.clone(), ..record.clone() };
+                self.memory().forget_meeting(key, &record.server, None, None).await?;
+                self.memory().restore_meeting(&moved).await?;
+            }
+        }
         for meeting in reported {
             let record = recorded.iter().find(|record| record.key == meeting.key());
             let Some(record) = record.filter(|it| it.server != report.server.id) else { continue };

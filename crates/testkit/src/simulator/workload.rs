@@ -20,6 +20,11 @@ pub(crate) const MAX_SERVERS: usize = 6;
 /// Odd answers last for at least so long, in ms, so that several polls get them.
 const MIN_ODD_MS: u64 = 120_000;
 
+/// How far clocks are set, in ms: an hour, a day, and ten years.
+const CLOCK_STEPS_MS: [i64; 3] = [3_600_000, 86_400_000, 3_650 * 86_400_000];
+/// Servers stay down for so much longer, in ms, where clocks are set: long enough to be noticed.
+const LONGER_DOWN_MS: u64 = 80_000;
+
 /// A create that a front-end sends.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateRequest {
@@ -69,6 +74,11 @@ pub(crate) enum Action {
     ClockJump(usize, i64),
     /// Another balancer does something on a server.
     Foreign(String, ForeignStep),
+    /// The hostile server claims the meetings of the others, with so many users more, and with their
+    /// identity or another one.
+    Claim(u32, bool),
+    /// The clock of all replicas is set to this distance from the true time, in ms.
+    ClockStep(i64),
 }
 
 #[derive(Clone, Copy)]
@@ -93,6 +103,8 @@ enum ActionKind {
     ClockJump,
     Foreign,
     OddAnswers,
+    Claim,
+    ClockStep,
 }
 
 /// Draws the actions of a run.
@@ -141,6 +153,8 @@ impl Workload {
             (when(scenario.skew_ms > 0, 3), ActionKind::ClockJump),
             (when(scenario.foreign_balancers, 10), ActionKind::Foreign),
             (when(scenario.server_faults, 2), ActionKind::OddAnswers),
+            (when(scenario.hostile_server, 20), ActionKind::Claim),
+            (when(scenario.clock_steps, 8), ActionKind::ClockStep),
         ];
         Self { scenario, rng, meeting_count: 0, weighted_kinds }
     }
@@ -180,6 +194,15 @@ impl Workload {
                 let (host, step) = foreign::draw_step(&mut self.rng, &self.scenario, key);
                 Action::Foreign(host, step)
             }
+            Some(ActionKind::Claim) => {
+                let users = u32::try_from(self.rng.draw_u64(1, 60)).unwrap_or(1);
+                Action::Claim(users, self.rng.draw_percent(50))
+            }
+            Some(ActionKind::ClockStep) => {
+                let step_ms = self.rng.pick(&CLOCK_STEPS_MS).copied().unwrap_or(0);
+                let is_back = self.rng.draw_percent(60);
+                Action::ClockStep(if is_back { -step_ms } else { step_ms })
+            }
             Some(ActionKind::ClockJump) => {
                 let range = self.scenario.skew_ms.unsigned_abs();
                 let offset = i64::try_from(self.rng.draw_u64(0, range)).unwrap_or(0);
@@ -203,6 +226,9 @@ impl Workload {
         let replica = self.draw_replica();
         let duration_ms = self.rng.draw_u64(2_000, 150_000);
         match kind {
+            ActionKind::ServerCrash if self.scenario.clock_steps => {
+                Action::ServerCrash(host, duration_ms + LONGER_DOWN_MS)
+            }
             ActionKind::ServerCrash => Action::ServerCrash(host, duration_ms.min(70_000)),
             ActionKind::Partition => Action::Partition(replica, host, duration_ms),
             ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, duration_ms.min(20_000)),

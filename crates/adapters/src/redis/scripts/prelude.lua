@@ -293,7 +293,10 @@ local function record_conflict(row, token, now)
   local fields = to_table(row[3])
   if fields.claim_token then
     if fields.claim_token == token then return 'replaceable' end
-    return tonumber(now) <= tonumber(fields.claim_until) and 'blocking' or 'expired'
+    -- A claim of a clock that has been set back since is over, as in domain::Meeting::is_being_created.
+    local lead = tonumber(fields.placed_at or 0) - tonumber(now)
+    local is_held = tonumber(now) <= tonumber(fields.claim_until) and lead <= 120000
+    return is_held and 'blocking' or 'expired'
   end
   local offline = fields.detached or call('HGET', server_key(fields.server), 'online') ~= 'true'
   return offline and 'replaceable' or 'blocking'

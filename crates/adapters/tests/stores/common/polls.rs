@@ -10,6 +10,7 @@ pub(crate) const POLL_POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
+    max_adoptions: 1_000,
 };
 
 /// A poll of a server that responds and has no meetings.
@@ -17,6 +18,7 @@ pub(crate) fn empty_observation(at: Timestamp) -> PollObservation {
     PollObservation {
         started_at: at,
         finished_at: at,
+        known_answer: Timestamp::default(),
         result: Ok(Vec::new()),
         unreadable: UnreadableMeetings::default(),
     }

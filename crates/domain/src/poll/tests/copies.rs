@@ -26,7 +26,12 @@ pub(in crate::poll) fn recorded(
     let created_at = NOW.plus_ms(-AGE_MS);
     let identity = MeetingIdentity { internal_id: internal_id.to_owned(), created_at };
     meeting.origin = MeetingOrigin::proven(Some(identity));
-    RecordedElsewhere { meeting, reachable, is_in_full_use: reachable }
+    RecordedElsewhere { meeting, reachable, is_in_full_use: reachable, has_same_secret: false }
+}
+
+/// The same, on an entry with the secret of the polled server.
+fn recorded_under_same_secret(internal_id: &str, users: u32, reachable: bool) -> RecordedElsewhere {
+    RecordedElsewhere { has_same_secret: true, ..recorded(internal_id, users, reachable) }
 }
 
 /// The proof that the reported meeting was made by a create of this deployment.
@@ -101,15 +106,19 @@ fn a_meeting_that_is_ours_by_proof_is_recorded_if_it_has_no_record() {
 }
 
 #[test]
-fn the_copy_with_more_users_stays() {
+fn the_recorded_copy_stays_while_users_are_in_it() {
     for (here, there, reachable, expected) in [
-        (9, 2, true, (1, vec!["b"], 0)),
+        (9, 2, true, (0, vec![], 0)),
+        (99_999, 1, true, (0, vec![], 0)),
+        (9, 0, true, (1, vec!["b"], 0)),
         (2, 9, true, (0, vec!["a"], 0)),
         (2, 2, true, (0, vec!["a"], 0)),
         (1, 9, false, (1, vec![], 0)),
     ] {
         let outcome = decide(reported("i", here), Some(recorded("j", there, reachable)), proof());
         assert_eq!(decisions(&outcome), expected, "{here} {there} {reachable}");
+        let is_contested = reachable && there > 0 && here > there;
+        assert_eq!(outcome.contested.len(), usize::from(is_contested));
         // The copy that loses its record may run on, or come back.
         assert_eq!(outcome.new_ends.len(), expected.0);
         for end in &outcome.new_ends {
@@ -139,6 +148,7 @@ fn what_is_not_proven_is_neither_ended_nor_taken() {
     let mut adopted = recorded("j", 2, true);
     adopted.meeting.origin.is_proven = false;
     let fuller = decide(reported("i", 9), Some(adopted.clone()), proof());
+    assert_eq!(fuller.contested, []);
     assert_eq!(decisions(&fuller), (0, vec![], 0), "the recorded one is not proven");
     let emptier = decide(reported("i", 1), Some(adopted), proof());
     assert_eq!(decisions(&emptier), (0, vec!["a"], 0), "the reported one is");
@@ -208,12 +218,16 @@ fn a_record_that_the_last_poll_missed_is_no_copy() {
 #[test]
 fn the_same_meeting_under_another_entry_is_no_copy() {
     for pending_end in [None, proof()] {
-        let outcome = decide(reported("i", 20), Some(recorded("i", 20, true)), pending_end.clone());
+        let outcome = decide(
+            reported("i", 20),
+            Some(recorded_under_same_secret("i", 20, true)),
+            pending_end.clone(),
+        );
         assert_eq!(decisions(&outcome), (0, vec![], 0));
         assert_eq!(outcome.twins, [ServerId("b".to_owned())]);
-        let mut cordoned = recorded("i", 20, true);
+        let mut cordoned = recorded_under_same_secret("i", 20, true);
         cordoned.is_in_full_use = false;
-        for gone in [cordoned, recorded("i", 20, false)] {
+        for gone in [cordoned, recorded_under_same_secret("i", 20, false)] {
             let outcome = decide(reported("i", 20), Some(gone.clone()), pending_end.clone());
             assert_eq!(decisions(&outcome), (1, vec![], 0), "the record moves");
             assert_eq!(outcome.adopted[0].origin, gone.meeting.origin);
@@ -222,11 +236,43 @@ fn the_same_meeting_under_another_entry_is_no_copy() {
     }
     let mut polled = online_server();
     polled.state = AdminState::Cordoned;
-    let elsewhere = [recorded("i", 20, false)];
+    let elsewhere = [recorded_under_same_secret("i", 20, false)];
     let context = PollContext { recorded_elsewhere: &elsewhere, ..PollContext::default() };
     let list = observation(Ok(vec![reported("i", 20)]));
     let outcome = apply_poll(&mut polled, context, &list, &POLICY);
     assert_eq!((outcome.adopted, polled.twin_of), (vec![], Some(ServerId("b".to_owned()))));
+}
+
+#[test]
+fn a_server_that_claims_the_meeting_of_another_one_gets_nothing() {
+    for pending_end in [None, proof()] {
+        let mut cordoned = recorded("i", 2, true);
+        cordoned.is_in_full_use = false;
+        for record in [recorded("i", 2, true), cordoned] {
+            let outcome = decide(reported("i", 99), Some(record), pending_end.clone());
+            assert_eq!(decisions(&outcome), (0, vec![], 1));
+            assert_eq!(outcome.twins, []);
+        }
+    }
+    // Its server is offline, and the claim is right to the millisecond.
+    let mut detached = recorded("i", 2, false);
+    detached.meeting.detached = true;
+    let outcome = decide(reported("i", 2), Some(detached.clone()), None);
+    assert_eq!(decisions(&outcome), (1, vec![], 0));
+    assert_eq!(outcome.twins, []);
+    let guessed = ReportedMeeting { created_at: NOW.plus_ms(-AGE_MS - 1), ..reported("i", 2) };
+    assert_eq!(decisions(&decide(guessed, Some(detached), None)), (0, vec![], 1));
+}
+
+#[test]
+fn a_poll_adopts_no_more_meetings_than_it_may() {
+    let list: Vec<_> = (0..9)
+        .map(|n| ReportedMeeting { id: format!("m{n}"), ..reported(&format!("i{n}"), 1) })
+        .collect();
+    let policy = PollPolicy { max_adoptions: 4, ..POLICY };
+    let told = observation(Ok(list));
+    let outcome = apply_poll(&mut online_server(), PollContext::default(), &told, &policy);
+    assert_eq!((outcome.adopted.len(), outcome.refused_adoptions), (4, 5));
 }
 
 proptest! {
@@ -260,7 +306,7 @@ proptest! {
             prop_assert!(record.is_confirmed(), "the other one is alive");
             prop_assert!(record.meeting.origin.is_other_meeting(told.identity().as_ref()));
             if unwanted.server == record.meeting.server {
-                prop_assert!(record.meeting.origin.is_proven && users.1 < users.0);
+                prop_assert!(record.meeting.origin.is_proven && users.1 == 0 && users.0 > 0);
                 prop_assert_eq!(outcome.adopted.len(), 1);
             } else {
                 prop_assert!(users.0 <= users.1);

@@ -3,7 +3,6 @@
 use app::admin::placement;
 use app::backend::CallOptions;
 use app::ports::CallPriority;
-use bbb::meetings::MeetingList;
 use domain::{Server, twins};
 use serde_json::json;
 
@@ -157,7 +156,7 @@ pub async fn print_meetings(
         let options = CallOptions { priority: CallPriority::Internal, timeouts };
         let response = context.app.fetch_meetings(&server, options).await;
         let list = response.map_err(|error| error.to_string()).and_then(|response| {
-            MeetingList::read(&response.body).map_err(|error| error.to_string())
+            context.app.read_meeting_list(&response).map_err(|error| error.to_string())
         });
         match list {
             Ok(list) => {

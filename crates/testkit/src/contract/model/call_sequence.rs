@@ -285,6 +285,7 @@ fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
     PollObservation {
         started_at: now.plus_ms(-rng.ms_below(500)),
         finished_at: now,
+        known_answer: Timestamp::default(),
         result: if rng.is_one_in(3) { Err("«timeout»".to_owned()) } else { Ok(reported) },
         unreadable: UnreadableMeetings {
             ids: unreadable.map(str::to_owned).into_iter().collect(),

@@ -104,11 +104,23 @@ fn is_leftover(state: &FinalState<'_>, sim_meeting: &SimMeeting, sim_server: &Si
     (is_unused || sim_meeting.is_of_repetition) && sim_meeting.acknowledged_at.is_none()
 }
 
-/// No meeting runs on two servers, unless the proof is lost that the copies are ours.
+/// Returns whether the meeting is a copy of one in which users are, and claims to have more: neither of
+/// them is ended, since the numbers are what the servers say.
+fn is_contested(state: &FinalState<'_>, copy: &SimMeeting, sim_server: &SimServer) -> bool {
+    state.store.meeting(&copy.key).is_some_and(|record| {
+        let is_elsewhere = !is_same_server(&record.server.0, &sim_server.host);
+        is_elsewhere && (1..copy.users).contains(&record.load.users)
+    })
+}
+
+/// No meeting runs on two servers, unless the proof is lost that the copies are ours, or the one that
+/// is not recorded is fuller.
 pub(crate) fn meetings_live_once(state: &FinalState<'_>) -> CheckResult {
     let mut seen: BTreeMap<&MeetingKey, &SimServer> = BTreeMap::new();
     for (sim_meeting, sim_server) in running_meetings(state) {
-        if may_be_unproven(state, sim_meeting, sim_server) {
+        if may_be_unproven(state, sim_meeting, sim_server)
+            || is_contested(state, sim_meeting, sim_server)
+        {
             continue;
         }
         let Some(other) = seen.insert(&sim_meeting.key, sim_server) else { continue };

@@ -1,6 +1,8 @@
 //! The rules that no run may break. Each rule is a function that returns what is wrong. Some rules
 //! apply to every change of the store, some to the results of use cases, some to the final state.
 
+pub(crate) mod claims;
+pub(crate) mod clocks;
 pub(crate) mod ends;
 mod final_state;
 pub(crate) mod foreign;
@@ -150,6 +152,7 @@ pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
     ("places_are_counted", store_changes::places_are_counted),
     ("running_meetings_are_not_forgotten", store_changes::running_meetings_are_not_forgotten),
     ("slow_servers_stay_sound", slow_servers::slow_servers_stay_sound),
+    ("claims_move_nothing", claims::claims_move_nothing),
 ];
 
 /// Checkers that run when a use case has ended.
@@ -164,6 +167,7 @@ pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
     ("joins_survive_dead_servers", revivals::joins_survive_dead_servers),
     ("meetings_are_listed_once", twins::meetings_are_listed_once),
     ("urls_are_listed_once", twins::urls_are_listed_once),
+    ("dead_servers_are_offline", clocks::dead_servers_are_offline),
 ];
 
 /// Checkers that run at the end of a run.

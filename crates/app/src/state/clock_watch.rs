@@ -1,0 +1,102 @@
+//! Notices that the clock was set, so that nothing is deleted by its age because of a wrong clock.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::Timestamp;
+use tokio::time::Instant;
+
+/// A clock that differs from the time that has passed by no more than this was not set, in ms.
+const MAX_DRIFT_MS: i64 = 2 * 60_000;
+/// A clock that was set ahead is believed after this time.
+const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Compares the clock with the time that has passed in this process, which nobody sets.
+#[derive(Debug, Default)]
+pub struct ClockWatch(Option<Mutex<Watch>>);
+
+#[derive(Debug, Default)]
+struct Watch {
+    /// The clock when it was last read, and the passing time then.
+    last: Option<(Timestamp, Instant)>,
+    /// How far ahead the clock was set, and has not been set back since, in ms.
+    ahead_ms: i64,
+    /// When it was last set.
+    set_at: Option<Instant>,
+}
+
+impl ClockWatch {
+    /// A watch of the clock of a process that runs for long. The default one notices nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Some(Mutex::default()))
+    }
+
+    /// Notes what the clock says, and returns whether things may be deleted because they are old: not
+    /// for a day after the clock was set ahead.
+    pub(crate) fn may_delete_by_age(&self, now: Timestamp) -> bool {
+        let Some(watch) = &self.0 else { return true };
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.note(now, Instant::now());
+        watch.ahead_ms <= MAX_DRIFT_MS
+    }
+}
+
+impl Watch {
+    fn note(&mut self, now: Timestamp, at: Instant) {
+        if let Some((clock, noted_at)) = self.last {
+            let passed = at.saturating_duration_since(noted_at).as_millis();
+            let passed_ms = i64::try_from(passed).unwrap_or(i64::MAX);
+            let step_ms = now.ms_since(clock).saturating_sub(passed_ms);
+            if step_ms.saturating_abs() > MAX_DRIFT_MS {
+                self.ahead_ms = self.ahead_ms.saturating_add(step_ms).max(0);
+                self.set_at = Some(at);
+                tracing::warn!(step_ms, "clock was set");
+            }
+        }
+        self.last = Some((now, at));
+        let is_believed = |set_at| at.saturating_duration_since(set_at) >= BELIEVED_AFTER;
+        if self.set_at.is_some_and(is_believed) {
+            (self.ahead_ms, self.set_at) = (0, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const TEN_YEARS_MS: i64 = 10 * 365 * 24 * HOUR_MS;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_deleted_for_a_day_after_the_clock_was_set_ahead() {
+        for step_ms in [HOUR_MS, TEN_YEARS_MS] {
+            let (watch, start) = (ClockWatch::new(), Timestamp(5 * TEN_YEARS_MS));
+            assert!(watch.may_delete_by_age(start));
+            tokio::time::advance(Duration::from_secs(60)).await;
+            assert!(
+                watch.may_delete_by_age(start.plus_ms(90_000)),
+                "within what clocks may differ"
+            );
+            let mut now = start.plus_ms(90_000 + step_ms);
+            assert!(!watch.may_delete_by_age(now));
+            tokio::time::advance(BELIEVED_AFTER / 2).await;
+            now = now.plus_ms(12 * HOUR_MS);
+            assert!(!watch.may_delete_by_age(now));
+            tokio::time::advance(BELIEVED_AFTER / 2).await;
+            assert!(watch.may_delete_by_age(now.plus_ms(12 * HOUR_MS)), "it is believed");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_set_back_again_is_right() {
+        let (watch, start) = (ClockWatch::new(), Timestamp(5 * TEN_YEARS_MS));
+        for (offset_ms, expected) in
+            [(0, true), (TEN_YEARS_MS, false), (0, true), (-TEN_YEARS_MS, true), (0, false)]
+        {
+            assert_eq!(watch.may_delete_by_age(start.plus_ms(offset_ms)), expected);
+        }
+        assert!(ClockWatch::default().may_delete_by_age(start), "it does not watch");
+    }
+}
