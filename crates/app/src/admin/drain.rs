@@ -95,12 +95,13 @@ pub async fn end_remaining_meetings(app: &App, id: &str) -> Result<usize, AdminE
         async move {
             let query = end_query(&meeting);
             let reply = app.call_server_with(options, server, "end", &query, None).await;
+            let has_ended = reply.as_ref().is_ok_and(|reply| reply.response.success);
             let ended = MeetingOnServer { meeting, server: server.clone() };
-            if let Err(error) = forget_ended_meeting(app, &ended).await {
+            if let Err(error) = forget_ended_meeting(app, &ended, has_ended).await {
                 let meeting = &ended.meeting.key.id;
                 tracing::warn!(meeting, %error, "ended meeting not forgotten");
             }
-            reply.is_ok_and(|reply| reply.response.success)
+            has_ended
         }
     });
     let confirmed =

@@ -102,7 +102,7 @@ pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
     };
     let password = recorded.meeting.moderator_pw.as_deref().unwrap_or_default();
     let result = end_on_server(app, &recorded, password).await;
-    forget_ended_meeting(app, &recorded).await?;
+    forget_ended_meeting(app, &recorded, result.is_ok()).await?;
     match result {
         Ok(_) | Err(ApiError::Backend(..)) => Ok(()),
         Err(error) => Err(error),

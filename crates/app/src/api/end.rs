@@ -35,7 +35,7 @@ pub async fn end(
     if recorded.is_detached_or_offline() {
         // A pending end is recorded: if the server comes back with the meeting, the meeting is
         // ended there.
-        if forget_ended_meeting(app, &recorded).await? {
+        if forget_ended_meeting(app, &recorded, false).await? {
             return Err(ApiError::NotFound);
         }
         // The server has come back with the meeting meanwhile.
@@ -48,10 +48,12 @@ pub async fn end(
 /// its server still reports it.
 ///
 /// If the server has confirmed the meeting since it was read, a create may have started it again:
-/// if the server has a meeting, that stays recorded, and the result is false.
+/// if the server has a meeting, that stays recorded, and the result is false. `has_ended` says that the
+/// server has ended the one that was read, so that only another one counts.
 pub(crate) async fn forget_ended_meeting(
     app: &App,
     ended: &MeetingOnServer,
+    has_ended: bool,
 ) -> Result<bool, ApiError> {
     let since = app.clock.now();
     let mut recorded = ended.clone();
@@ -77,6 +79,11 @@ pub(crate) async fn forget_ended_meeting(
         let Some(current) = current.filter(|current| current.server.id == server.id) else {
             return Ok(true);
         };
+        if has_ended && current.meeting.origin.is_same_meeting(meeting.origin.identity.as_ref()) {
+            // What has confirmed it meanwhile, such as a poll, was told of it before it ended.
+            recorded = current;
+            continue;
+        }
         let query = meeting_query(&meeting.key.id);
         let reply = app.call_server_briefly(&current.server, "getMeetingInfo", &query).await;
         // If the server does not respond, polls decide later.
@@ -104,7 +111,55 @@ pub(crate) async fn end_on_server(
         Err(error) => matches!(error, ApiError::Backend(key, _) if key == "notFound"),
     };
     if has_ended {
-        forget_ended_meeting(app, recorded).await?;
+        forget_ended_meeting(app, recorded, true).await?;
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use bbb::response::build_success;
+    use domain::{Meeting, MeetingIdentity, MeetingOrigin};
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::test_app::{START, test_app, test_meeting};
+
+    /// A poll that was sent before the end confirms the meeting while the server ends it, and then the server is silent.
+    /// Returns whether the meeting is still recorded.
+    async fn is_recorded_after_late_poll(polled_id: &'static str) -> bool {
+        let meeting = |internal_id: &str| {
+            let identity = MeetingIdentity::from_parts(Some(internal_id.to_owned()), START);
+            let origin = MeetingOrigin::proven(identity);
+            Meeting { origin, ..test_meeting(None, "m", "a") }
+        };
+        let application: Arc<OnceLock<App>> = Arc::default();
+        let known = application.clone();
+        let (app, _) = test_app(&["a"], move |(_, call, _)| {
+            let app = known.get().unwrap();
+            if call != "end" {
+                return None;
+            }
+            let key = meeting(polled_id).key;
+            let id = domain::ServerId("a".to_owned());
+            app.pool.forget_meeting(&key, &id, None, None).now_or_never().unwrap().unwrap();
+            let confirmed = Meeting { seen_at: START.plus_ms(5), ..meeting(polled_id) };
+            app.pool.restore_meeting(&confirmed).now_or_never().unwrap().unwrap();
+            Some((build_success(&[]), 10))
+        })
+        .await;
+        assert!(app.pool.restore_meeting(&meeting("i")).await.unwrap());
+        assert!(application.set(app.clone()).is_ok());
+        let recorded = app.pool.find_meeting(&meeting("i").key).await.unwrap().unwrap();
+        end_on_server(&app, &recorded, "").await.unwrap();
+        app.pool.find_meeting(&recorded.meeting.key).await.unwrap().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_comes_late_does_not_keep_an_ended_meeting() {
+        assert!(!is_recorded_after_late_poll("i").await);
+        assert!(is_recorded_after_late_poll("j").await, "a create may have made another one");
+    }
 }

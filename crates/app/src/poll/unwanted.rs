@@ -38,15 +38,16 @@ async fn end_meeting(app: &App, server: &Server, meeting: &Meeting) {
     }
 }
 
-/// Whether the server tells that another meeting runs under that id than the one that is recorded: one with another identity,
-/// or one that was there before the create that was recorded and has got no answer yet.
+/// Whether another meeting runs under that id than the one that is recorded: one with another identity, or one that was there
+/// before the create that was recorded and has got no answer yet. Without an answer of the server, that create proves nothing.
 async fn was_replaced(app: &App, server: &Server, meeting: &Meeting) -> bool {
     if meeting.origin.identity.is_none() && meeting.claim.is_none() {
         return false;
     }
     let query = meeting_query(&meeting.key.id);
     let info = app.call_server_briefly(server, "getMeetingInfo", &query).await;
-    let found = info.ok().filter(|info| info.response.success).and_then(|info| info.identity());
+    let Ok(info) = info else { return meeting.origin.identity.is_none() };
+    let found = Some(info).filter(|info| info.response.success).and_then(|info| info.identity());
     let Some(found) = found else { return false };
     let window = meeting.create_window(app.clock.now());
     let was_there_before = meeting.origin.identity.is_none()

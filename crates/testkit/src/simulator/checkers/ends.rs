@@ -13,6 +13,8 @@ use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 const MAX_WINDOW_MS: i64 = 10_000;
 /// Time during which what the balancer was told about two copies may have changed.
 const MAX_STALE_MS: i64 = 15_000;
+/// How much the clocks of replicas and servers differ, in ms.
+const MAX_CLOCK_MS: i64 = 10_000;
 /// Users that may have joined or left meanwhile.
 const MAX_CHANGED_USERS: u32 = 3;
 
@@ -58,12 +60,12 @@ pub(crate) fn check_copies(sim: &SimRun, use_case: &UseCase, host: &str, id: &st
         return Ok(());
     };
     let has_users = ended.entered_at.is_some_and(|at| at < now.plus_ms(-MAX_STALE_MS));
-    // Whatever runs when an end that a front-end asked for succeeds is meant.
+    // Whatever runs when an end that somebody asked for is over is meant.
     let was_meant = sim
         .expectations()
-        .confirmed_ends
+        .end_times
         .get(&ended.key)
-        .is_some_and(|(_, over)| ended.created_at <= *over);
+        .is_some_and(|(_, over)| ended.created_at <= over.plus_ms(MAX_CLOCK_MS));
     if !is_automatic(use_case) || is_over(ended) || ended.users == 0 || !has_users || was_meant {
         return Ok(());
     }
