@@ -78,7 +78,10 @@ fn no_seed_breaks_a_rule() {
         .collect();
     let count = failed.len();
     for report in &reports {
-        report.violations.iter().for_each(|violation| println!("{}: {violation:?}", report.seed));
+        let is_stepped = report.counts.contains_key("clock steps");
+        for violation in &report.violations {
+            println!("{}, clock steps: {is_stepped}: {violation:?}", report.seed);
+        }
     }
     assert!(failed.is_empty(), "{count} of {seeds} runs failed; the first:\n{}", failed[0]);
     for name in REQUIRED_EVENTS {

@@ -180,7 +180,10 @@ pub(crate) fn running_meetings_are_known(state: &FinalState<'_>) -> CheckResult 
         }
         let recorded = state.store.meeting(&sim_meeting.key).map(|meeting| &meeting.server);
         // A copy without proof is left alone beside the recorded one.
-        if recorded.is_some() && may_be_unproven(state, sim_meeting, sim_server) {
+        if recorded.is_some()
+            && (may_be_unproven(state, sim_meeting, sim_server)
+                || is_contested(state, sim_meeting, sim_server))
+        {
             continue;
         }
         // So is one beside a recorded copy without proof.
