@@ -21,9 +21,14 @@ fn copy_alone(setup: &Setup, name: &str) -> PathBuf {
     dir
 }
 
-async fn health(product: &Product) -> (u16, String) {
-    let response = product.get("/health_check").await.unwrap();
-    (response.status, response.text())
+async fn health(product: &Product) -> u16 {
+    product.get("/health_check").await.unwrap().status
+}
+
+/// Waits until the health check fails, and the log says that reason.
+async fn wait_for_failure(product: &Product, reason: &str) {
+    let is_told = async || health(product).await == 503 && product.log().contains(reason);
+    wait_until(reason, is_told).await.unwrap();
 }
 
 async fn wait_for_mark(setup: &Setup) {
@@ -87,7 +92,16 @@ async fn a_lost_store_is_not_replaced_by_an_empty_one_without_consent() {
             }
         }
     };
-    let lose_all: fn(&Path) = |data| std::fs::remove_dir_all(data).unwrap();
+    let lose_all: fn(&Path) = |data| {
+        for entry in std::fs::read_dir(data).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    };
     for lose in [lose_files, lose_all] {
         lose(&data);
         let log = refuse_to_start(&setup).await;
@@ -105,6 +119,28 @@ async fn a_lost_store_is_not_replaced_by_an_empty_one_without_consent() {
     assert!(refuse_to_start(&setup).await.contains("--accept-empty"));
     drop(setup.clone().with_serve_argument("--accept-empty").start().await.unwrap());
     drop(setup.start().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_data_directory_that_was_removed_and_made_anew_is_a_new_one() {
+    let mut deployment = start_deployment(1, &[]).await;
+    wait_for_mark(deployment.product.setup()).await;
+    deployment.product.kill().await.unwrap();
+    let setup = deployment.product.setup().clone();
+    let (data, mark) = (setup.folder().join("data"), setup.folder().join(".data.store-mark"));
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    let mut product = setup.start().await.unwrap();
+    assert!(product.log().contains("the store of the former one had servers"), "{}", product.log());
+    product.terminate().await.unwrap();
+    product.wait_for_exit().await.unwrap();
+    // One that was mounted is not there without its mount.
+    let marked = std::fs::read_to_string(&mark).unwrap();
+    let directory = marked.lines().nth(1).unwrap();
+    std::fs::write(&mark, marked.replace(directory, "mounted")).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    assert!(refuse_to_start(&setup).await.contains("--accept-empty"));
 }
 
 #[tokio::test]
@@ -129,14 +165,12 @@ async fn a_file_that_is_deleted_or_replaced_is_noticed() {
     let store = store_of(product.setup());
     let kept = store.with_file_name("kept");
     std::fs::rename(&store, &kept).unwrap();
-    let (status, text) = health(product).await;
-    assert!(status == 503 && text.contains("was deleted"), "{text}");
+    wait_for_failure(product, "was deleted").await;
     assert!(!is_success(&product.call("create", &create_query("lost")).await.unwrap()));
     std::fs::copy(&kept, &store).unwrap();
-    let (status, text) = health(product).await;
-    assert!(status == 503 && text.contains("was replaced"), "{text}");
+    wait_for_failure(product, "was replaced").await;
     std::fs::rename(&kept, &store).unwrap();
-    assert_eq!(health(product).await, (200, "success".to_owned()));
+    wait_until("healthy", async || health(product).await == 200).await.unwrap();
     assert_success(&product.call("create", &create_query("after")).await.unwrap());
 }
 
@@ -158,8 +192,7 @@ async fn damage_is_noticed_under_the_process_and_at_its_start() {
     let product = setup.start().await.unwrap();
     file.read_exact_at(&mut page, 0).unwrap();
     file.write_all_at(&[0; 16], 0).unwrap();
-    let (status, text) = health(&product).await;
-    assert!(status == 503 && text.contains("not a database"), "{text}");
+    wait_for_failure(&product, "not a database").await;
     file.write_all_at(&page[..16], 0).unwrap();
-    assert_eq!(health(&product).await.0, 200);
+    wait_until("healthy", async || health(&product).await == 200).await.unwrap();
 }

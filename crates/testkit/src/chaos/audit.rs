@@ -26,8 +26,11 @@ const MAX_CONCURRENT: usize = 16;
 pub(super) struct Audit {
     /// How long the state took to settle, from the last response; `None` if it did not.
     pub(super) settled_after: Option<Duration>,
-    /// Meetings that run on two or more servers, with these.
+    /// Meetings that run on two or more servers, with these, unless users are in all copies.
     pub(super) duplicates: BTreeMap<String, Vec<usize>>,
+    /// Meetings that run on two or more servers, with users in all copies: nobody but these users decides
+    /// which of them goes on, since only the servers say how many there are.
+    pub(super) contested: usize,
     /// Healthy servers that the balancer lists as offline.
     pub(super) offline: Vec<usize>,
     /// Running meetings that cannot be joined, with the reason.
@@ -63,7 +66,7 @@ impl Audit {
     async fn wait_until_settled(&mut self, deployment: &TestDeployment, stopwatch: Stopwatch) {
         let (started_at, mut correct_since) = (stopwatch.elapsed(), None);
         while stopwatch.elapsed() < started_at + MAX_SETTLE_TIME {
-            self.duplicates = find_duplicates(deployment);
+            (self.duplicates, self.contested) = find_duplicates(deployment);
             self.offline = find_offline_servers(deployment).await;
             if !self.duplicates.is_empty() || !self.offline.is_empty() {
                 correct_since = None;
@@ -136,10 +139,20 @@ fn server_numbers(servers: &[&BbbServer]) -> Vec<usize> {
     servers.iter().map(|server| server.number()).collect()
 }
 
-fn find_duplicates(deployment: &TestDeployment) -> BTreeMap<String, Vec<usize>> {
+fn find_duplicates(deployment: &TestDeployment) -> (BTreeMap<String, Vec<usize>>, usize) {
     let servers_by_meeting = servers_by_meeting(&deployment.pool).into_iter();
-    let duplicates = servers_by_meeting.filter(|(_, servers)| servers.len() > 1);
-    duplicates.map(|(id, servers)| (id, server_numbers(&servers))).collect()
+    let copies: Vec<_> = servers_by_meeting.filter(|(_, servers)| servers.len() > 1).collect();
+    let has_users = |server: &BbbServer, id: &str| {
+        server.meetings().iter().any(|meeting| meeting.id == id && meeting.users > 0)
+    };
+    let count = copies.len();
+    let duplicates: BTreeMap<String, Vec<usize>> = copies
+        .into_iter()
+        .filter(|(id, servers)| !servers.iter().all(|server| has_users(server, id)))
+        .map(|(id, servers)| (id, server_numbers(&servers)))
+        .collect();
+    let contested = count - duplicates.len();
+    (duplicates, contested)
 }
 
 async fn find_offline_servers(deployment: &TestDeployment) -> Vec<usize> {

@@ -200,11 +200,12 @@ impl ChaosReport {
         writeln!(
             out,
             "  meetings   {} lost with killed servers, {} vanished, {} running without an \
-             acknowledged create, {} on several servers, {} not joinable, {} not created again",
+             acknowledged create, {} on several servers, {} with users on several servers, {} not joinable, {} not created again",
             audit.lost,
             audit.vanished.len(),
             audit.unacknowledged,
             audit.duplicates.len(),
+            audit.contested,
             audit.unreachable.len(),
             audit.not_recreatable.len(),
         )?;
