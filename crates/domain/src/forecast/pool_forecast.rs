@@ -92,7 +92,7 @@ impl PoolForecast {
             PoolChange::Joined(key) => self.load_forecast.record_join(key),
             PoolChange::Ended(key) => self.load_forecast.remove_meeting(key),
             PoolChange::Learned(session) => {
-                Arc::make_mut(&mut self.timetable).learn(session.clone())
+                Arc::make_mut(&mut self.timetable).learn(session.clone());
             }
         }
         if let Some(changes) = self.changes.as_mut().filter(|list| list.len() < MAX_CHANGES) {
