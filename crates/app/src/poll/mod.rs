@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use domain::health::HealthChange;
 use domain::poll::PollObservation;
-use domain::{Server, ServerId};
+use domain::{Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
@@ -57,6 +57,9 @@ pub async fn poll_all_servers(
     let servers = app.pool.list_servers().await?;
     app.response_times.retain(&servers);
     app.change_budgets.retain(&servers);
+    let last_known = servers.iter().map(|server| server.health.answered_at).max();
+    let last_known = last_known.filter(|at| *at > Timestamp::default());
+    app.clock_watch.note_last_known(last_known, app.clock.now());
     let polls: Vec<_> = servers
         .into_iter()
         .map(|server| poll_server(app, server, refreshes_versions, cycle).boxed())

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 /// A clock that differs from the time that has passed by no more than this was not set, in ms.
 const MAX_DRIFT_MS: i64 = 2 * 60_000;
+/// When a process begins, a clock so far ahead of the last thing that is known of any server may be wrong, in ms.
+const MAX_START_GAP_MS: i64 = 30 * 60_000;
 /// A clock that was set ahead is believed after this time.
 const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -30,6 +32,23 @@ impl ClockWatch {
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Mutex::default()))
+    }
+
+    /// Notes when servers were last heard of, before they are polled. If that is long ago when a process begins, the
+    /// deployment was stopped for so long, or the clock is wrong; nobody can tell.
+    pub(crate) fn note_last_known(&self, last_known: Option<Timestamp>, now: Timestamp) {
+        let Some(watch) = &self.0 else { return };
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let gap_ms = last_known.map_or(0, |last_known| now.ms_since(last_known));
+        if watch.last.is_none() && gap_ms > MAX_START_GAP_MS {
+            watch.ahead_ms = gap_ms;
+            watch.set_at = Some(Instant::now());
+            tracing::warn!(
+                gap_ms,
+                "servers were heard of long ago: nothing is deleted by age for a day"
+            );
+        }
+        watch.note(now, Instant::now());
     }
 
     /// Notes what the clock says, and returns whether things may be deleted because they are old: not
@@ -87,6 +106,22 @@ mod tests {
             tokio::time::advance(BELIEVED_AFTER / 2).await;
             assert!(watch.may_delete_by_age(now.plus_ms(12 * HOUR_MS)), "it is believed");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_begins_with_a_clock_far_ahead_deletes_nothing_for_a_day() {
+        let known = Timestamp(5 * TEN_YEARS_MS);
+        for (gap_ms, expected) in [(60_000, true), (HOUR_MS, false), (-HOUR_MS, true)] {
+            let watch = ClockWatch::new();
+            watch.note_last_known(Some(known), known.plus_ms(gap_ms));
+            assert_eq!(watch.may_delete_by_age(known.plus_ms(gap_ms)), expected, "{gap_ms}");
+            // Later it is known that the clock goes on as time passes.
+            watch.note_last_known(Some(known), known.plus_ms(gap_ms));
+            assert_eq!(watch.may_delete_by_age(known.plus_ms(gap_ms)), expected, "{gap_ms}");
+        }
+        let watch = ClockWatch::new();
+        watch.note_last_known(None, known);
+        assert!(watch.may_delete_by_age(known), "there are no servers yet");
     }
 
     #[tokio::test(start_paused = true)]

@@ -115,6 +115,13 @@ impl Expectations {
         before
     }
 
+    /// Returns when a create of a meeting last began or succeeded.
+    #[must_use]
+    pub(crate) fn last_created_at(&self, key: &MeetingKey) -> Option<Timestamp> {
+        let times = [&self.created_at, &self.answered_at];
+        times.into_iter().filter_map(|times| times.get(key).copied()).max()
+    }
+
     /// Returns whether a meeting was recorded on this server, under any of its names, at any time
     /// from `since` on.
     #[must_use]

@@ -32,9 +32,11 @@ pub(crate) fn dead_servers_are_offline(finished: &FinishedUseCase<'_>) -> CheckR
 /// Rules that compare what clocks of replicas have written with the true time, and those that need the
 /// proof that follows from when a create was sent, or wait for a recorded time. They are not meant for runs in which clocks are set.
 pub(crate) const BY_TRUE_TIME: &[&str] = &[
+    "browsers_find_their_own_meeting",
     "claims_run_out_soon",
     "ended_meetings_stay_ended",
     "ends_are_told",
+    "ends_are_told_when_meetings_are_over",
     "joins_survive_dead_servers",
     "meetings_live_once",
     "running_meetings_are_known",

@@ -246,7 +246,7 @@ pub(crate) fn running_voice_bridges_are_unique(state: &FinalState<'_>) -> CheckR
 /// A meeting that a front-end or an administrator has ended does not run, unless it was created
 /// again.
 pub(crate) fn ended_meetings_stay_ended(state: &FinalState<'_>) -> CheckResult {
-    let (lost_at, created_at) = (state.expectations.store_lost_at, &state.expectations.created_at);
+    let lost_at = state.expectations.store_lost_at;
     for (sim_meeting, sim_server) in running_meetings(state) {
         if state.expectations.was_listed_twice(&sim_server.host) {
             // The end that is pending under one name is not known under the other one.
@@ -254,7 +254,7 @@ pub(crate) fn ended_meetings_stay_ended(state: &FinalState<'_>) -> CheckResult {
         }
         let ended_at = sim_meeting.ended_at.filter(|at| lost_at.is_none_or(|lost| lost < *at));
         let Some(ended_at) = ended_at else { continue };
-        if created_at.get(&sim_meeting.key).is_none_or(|created_at| *created_at < ended_at) {
+        if state.expectations.last_created_at(&sim_meeting.key).is_none_or(|at| at < ended_at) {
             let (name, host) = (meeting_name(&sim_meeting.key), &sim_server.host);
             return Err(format!("{name} was ended and runs on {host}"));
         }

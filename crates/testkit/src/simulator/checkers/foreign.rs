@@ -3,6 +3,7 @@
 use domain::MeetingKey;
 
 use super::CheckResult;
+use crate::simulator::entries::server_host;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::sim_server::SimServer;
@@ -54,6 +55,10 @@ pub(crate) fn check_left_alone(
     let found = {
         let sim_servers = sim.servers();
         let Some(sim_server) = sim_servers.get(host) else { return Ok(()) };
+        if sim.scenario.hostile_server && sim_server.host == server_host(1) {
+            // What a hostile server claims is its own loss.
+            return Ok(());
+        }
         let sim_meeting = sim_server.meetings.get(id);
         sim_meeting
             .filter(|sim_meeting| is_certainly_foreign(sim_server, sim_meeting, max_create_ms))

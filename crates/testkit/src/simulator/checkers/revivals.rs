@@ -22,9 +22,7 @@ const OFFLINE_AFTER_MS: i64 = 30_000;
 /// Returns when a front-end was told that the meeting is over, unless a create of it has begun or succeeded since.
 fn ended_at(expectations: &Expectations, key: &MeetingKey) -> Option<(Timestamp, Timestamp)> {
     let ended = expectations.confirmed_ends.get(key).copied()?;
-    let times = [&expectations.created_at, &expectations.answered_at];
-    let created_at = times.into_iter().filter_map(|times| times.get(key)).max();
-    created_at.is_none_or(|created_at| *created_at < ended.0).then_some(ended)
+    expectations.last_created_at(key).is_none_or(|at| at < ended.0).then_some(ended)
 }
 
 /// A join starts a meeting only if it was not ended, and if no healthy server has it.
