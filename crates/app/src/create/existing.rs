@@ -26,8 +26,9 @@ pub(super) enum ExistingOutcome {
     Answered(Result<Bytes, ApiError>),
     /// The meeting is to be placed anew.
     NeedsPlace,
-    /// The meeting is no longer recorded on the server, which got a create all the same, and is to be found again.
-    Moved(PendingEnd),
+    /// The meeting is no longer recorded on the server, and is to be found again. If it is elsewhere, what the server may make of
+    /// the create is to be ended; if it is recorded nowhere, it may just have been lost with the store.
+    Moved(Option<PendingEnd>),
 }
 
 /// Sends the create to the meeting's server.
@@ -71,8 +72,9 @@ async fn repeat_create(request: &CreateRequest<'_>, target: &MeetingOnServer) ->
         }
         RetryOutcome::Failed(error) => forward_reply(Err(error), NO_RESPONSE_MESSAGE),
         RetryOutcome::Offline => return ExistingOutcome::NeedsPlace,
-        RetryOutcome::Moved => {
-            return ExistingOutcome::Moved(end_of_repeated(request, target, asked_at));
+        RetryOutcome::Moved { elsewhere } => {
+            let unwanted = elsewhere.then(|| end_of_repeated(request, target, asked_at));
+            return ExistingOutcome::Moved(unwanted);
         }
     })
 }

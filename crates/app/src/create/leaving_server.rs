@@ -58,7 +58,7 @@ pub(super) async fn check_server(
         RetryOutcome::Failed(error) => {
             ServerCheck::Failed(ApiError::Unanswered(NO_RESPONSE_MESSAGE, error))
         }
-        RetryOutcome::Offline | RetryOutcome::Moved => ServerCheck::Offline,
+        RetryOutcome::Offline | RetryOutcome::Moved { .. } => ServerCheck::Offline,
     }
 }
 

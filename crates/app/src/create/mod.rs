@@ -124,7 +124,7 @@ async fn create_meeting(
                     ExistingOutcome::NeedsPlace => continue,
                     ExistingOutcome::Moved(unwanted) => {
                         previous_servers.pop();
-                        place_request.pending_ends.push(unwanted);
+                        place_request.pending_ends.extend(unwanted);
                         continue;
                     }
                 }

@@ -27,8 +27,8 @@ pub(super) enum RetryOutcome {
     Failed(BackendError),
     /// The server turned out to be offline.
     Offline,
-    /// The meeting is no longer recorded on that server.
-    Moved,
+    /// The meeting is recorded on another server by now, or nowhere.
+    Moved { elsewhere: bool },
 }
 
 /// What happens while a reply is awaited.
@@ -54,8 +54,11 @@ pub(super) async fn ask_until_answered(
     loop {
         let asked_at = app.clock.now();
         let may_ask = asks < MAX_ASKS && Instant::now() < request.deadline;
-        if may_ask && asks > 0 && !is_recorded_there(request, target).await {
-            return RetryOutcome::Moved;
+        if may_ask
+            && asks > 0
+            && let Some(moved) = find_moved(request, target).await
+        {
+            return moved;
         }
         if may_ask && let Some(reply) = ask() {
             replies.push(reply);
@@ -96,12 +99,13 @@ pub(super) async fn ask_until_answered(
     }
 }
 
-/// Whether the meeting is still recorded on the server. While an answer was awaited, another create may have gone on to another
-/// server, or the meeting may have ended: asked once more, this server would make a second one.
-async fn is_recorded_there(request: &CreateRequest<'_>, target: &MeetingOnServer) -> bool {
+/// Returns where the meeting is, if it is no longer recorded on the server. While an answer was awaited, another create may have
+/// gone on to another server, or the meeting may have ended: asked once more, this server would make a second one.
+async fn find_moved(request: &CreateRequest<'_>, target: &MeetingOnServer) -> Option<RetryOutcome> {
     match request.app.pool.find_meeting(&request.key).await {
-        Ok(found) => found.is_some_and(|found| found.server.id == target.server.id),
-        Err(_) => true,
+        Ok(Some(found)) if found.server.id == target.server.id => None,
+        Ok(found) => Some(RetryOutcome::Moved { elsewhere: found.is_some() }),
+        Err(_) => None,
     }
 }
 
@@ -161,7 +165,7 @@ mod tests {
         let target = MeetingOnServer { meeting, server: test_server("a") };
         let ask = || send_create(&request, &target, SendMode::Repeated);
         let outcome = ask_until_answered(&request, &target, ask).await;
-        assert!(matches!(outcome, RetryOutcome::Moved));
+        assert!(matches!(outcome, RetryOutcome::Moved { elsewhere: true }));
         let calls = servers.calls();
         assert_eq!(calls.iter().filter(|call| *call == "a create").count(), 1, "{calls:?}");
     }

@@ -47,8 +47,8 @@ pub(crate) fn check_start(
         other.meeting(key).is_some_and(|running| {
             running.acknowledged_at.is_some()
                 && other.was_healthy_since(running.created_at)
-                // The same revival may have asked two servers, since the first one was slow.
-                && running.created_by != use_case.number
+                // The revival, or a create beside it, may have asked two servers, since the first one was slow.
+                && running.created_at < use_case.started_at
         })
     });
     match healthy {
