@@ -8,6 +8,7 @@ use super::failure_causes::{self, FailureCause};
 use super::faults::{ScheduledFault, ServerFault};
 use super::monitor::{CHECK_INTERVAL, CreateArrival, MonitorLog};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest duration of a create: front-ends close the connection afterwards.
@@ -124,6 +125,7 @@ impl ChaosReport {
         let locations = failure_causes::collect_locations(&self.creates, &self.joins);
         self.failed_creates().filter(move |create| {
             !failure_causes::is_create_failure_explained(create, &self.faults, &locations)
+                && !self.has_met_two_faults(create)
         })
     }
 
@@ -131,8 +133,25 @@ impl ChaosReport {
     pub(super) fn late_creates(&self) -> impl Iterator<Item = &CreateRecord> {
         self.creates.iter().filter(|create| {
             let limit = if self.may_be_slow(create) { CLIENT_TIMEOUT } else { MAX_CREATE_TIME };
-            create.duration > limit + MARGIN
+            create.duration > limit + MARGIN && !self.has_met_two_faults(create)
         })
+    }
+
+    /// Returns whether a create arrived at two servers or more, each of them in the middle of a fault. One that loses requests and
+    /// lives on is waited for as long as RESPONSE_TIMEOUT says, and clients wait for no two of these times.
+    fn has_met_two_faults(&self, create: &CreateRecord) -> bool {
+        let (from, to) = (create.due_at, create.finished_at());
+        let of_create = |arrival: &&CreateArrival| {
+            arrival.id == create.id && arrival.arrived_by >= from && arrival.arrived_by <= to
+        };
+        let is_in_fault = |arrival: &CreateArrival| {
+            let at = arrival.arrived_by;
+            let mut faults = self.faults.iter();
+            faults.any(|fault| fault.server == arrival.server && fault.overlaps(at, at))
+        };
+        let arrivals: Vec<&CreateArrival> = self.arrivals.iter().filter(of_create).collect();
+        let servers: BTreeSet<usize> = arrivals.iter().map(|arrival| arrival.server).collect();
+        servers.len() >= 2 && arrivals.iter().filter(|arrival| is_in_fault(arrival)).count() >= 2
     }
 
     /// Returns whether some server was slow to create meetings during a create.

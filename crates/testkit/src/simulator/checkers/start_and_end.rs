@@ -58,13 +58,9 @@ pub(crate) fn check_voice_bridge(
 ) -> CheckResult {
     let expectations = sim.expectations();
     let progress = use_case.progress();
-    let sim_servers = sim.servers();
-    let asked = sim_servers.get(host).map_or(0, |sim_server| {
-        let asked = sim_server.asked_creates.iter();
-        asked.filter(|(id, at)| *id == key.id && *at >= use_case.started_at).count()
-    });
-    if asked > 1 {
-        // An earlier request, for the place that the meeting had before, may have come late.
+    let sent = progress.pending_creates.list().iter().filter(|sent| sent.host == host);
+    if sent.count() > 1 {
+        // An earlier request of this create, for the place that the meeting had before, has come late.
         return Ok(());
     }
     // Of simultaneous creates, only the one with the claim is checked.
@@ -74,6 +70,7 @@ pub(crate) fn check_voice_bridge(
             && claim.is_some_and(|claim| progress.claim_tokens.contains(&claim.token))
     });
     let reserved = record.and_then(|record| record.voice_bridge.as_deref());
+    let sim_servers = sim.servers();
     let sim_meeting = sim_servers.get(host).and_then(|sim_server| sim_server.meeting(key));
     match (reserved, sim_meeting) {
         (Some(reserved), Some(sim_meeting)) if sim_meeting.voice_bridge != reserved => {
