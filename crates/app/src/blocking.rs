@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
 /// Reads files of recordings for visitors.
@@ -100,12 +101,7 @@ impl ThreadGroup {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BlockingError> {
         let deadline = Instant::now() + Duration::from_secs(self.deadline_s);
-        let thread = self.take_thread(deadline).await?;
-        let state = Arc::clone(&thread.state);
-        let working = tokio::task::spawn_blocking(move || {
-            let _thread = thread;
-            work()
-        });
+        let (working, state) = self.start(deadline, work).await?;
         match timeout_at(deadline, working).await {
             Ok(result) => result.map_err(|_| BlockingError::Aborted(self.name)),
             Err(_) => {
@@ -125,12 +121,23 @@ impl ThreadGroup {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BlockingError> {
         let deadline = Instant::now() + Duration::from_secs(self.deadline_s);
+        let (working, _) = self.start(deadline, work).await?;
+        working.await.map_err(|_| BlockingError::Aborted(self.name))
+    }
+
+    /// Begins work as soon as a thread is free; returns it with the state that its thread shares.
+    async fn start<T: Send + 'static>(
+        &'static self,
+        deadline: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(JoinHandle<T>, Arc<AtomicU8>), BlockingError> {
         let thread = self.take_thread(deadline).await?;
-        let working = tokio::task::spawn_blocking(move || {
+        let state = Arc::clone(&thread.state);
+        let working = spawn_blocking(move || {
             let _thread = thread;
             work()
         });
-        working.await.map_err(|_| BlockingError::Aborted(self.name))
+        Ok((working, state))
     }
 
     async fn take_thread(&'static self, deadline: Instant) -> Result<TakenThread, BlockingError> {

@@ -67,36 +67,49 @@ impl ServerBackup {
     }
 }
 
+/// Pairs that are remembered of each kind; beyond that, warnings may be repeated.
+const MAX_KNOWN_PAIRS: usize = 1_000;
+
+/// Pairs of a server and something else that this process has warned about.
+#[derive(Debug)]
+struct KnownPairs<T>(Mutex<BTreeSet<(ServerId, T)>>);
+
+impl<T> Default for KnownPairs<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Ord> KnownPairs<T> {
+    /// Remembers a pair; returns whether it is new.
+    fn insert(&self, server: ServerId, other: T) -> bool {
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pairs.len() >= MAX_KNOWN_PAIRS {
+            pairs.clear();
+        }
+        pairs.insert((server, other))
+    }
+}
+
 /// Pairs of entries of one server that this process has warned about.
 #[derive(Debug, Default)]
-pub struct KnownTwins(Mutex<BTreeSet<(ServerId, ServerId)>>);
-
-/// Pairs, or claims, that are remembered; beyond that, warnings may be repeated.
-const MAX_KNOWN_TWINS: usize = 1_000;
+pub struct KnownTwins(KnownPairs<ServerId>);
 
 impl KnownTwins {
     /// Remembers a pair, in any order; returns whether it is new.
     pub(crate) fn insert(&self, one: &ServerId, other: &ServerId) -> bool {
-        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pairs.len() >= MAX_KNOWN_TWINS {
-            pairs.clear();
-        }
-        pairs.insert((one.min(other).clone(), one.max(other).clone()))
+        self.0.insert(one.min(other).clone(), one.max(other).clone())
     }
 }
 
 /// Meetings of other servers that servers claim to have, as far as this process has warned about them.
 #[derive(Debug, Default)]
-pub struct KnownClaims(Mutex<BTreeSet<(ServerId, String)>>);
+pub struct KnownClaims(KnownPairs<String>);
 
 impl KnownClaims {
     /// Remembers a claim; returns whether it is new.
     pub(crate) fn insert(&self, server: &ServerId, meeting: &str) -> bool {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.len() >= MAX_KNOWN_TWINS {
-            claims.clear();
-        }
-        claims.insert((server.clone(), meeting.to_owned()))
+        self.0.insert(server.clone(), meeting.to_owned())
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use app::ports::{Entropy as _, SpoolError, SpooledArchive};
 use rustix::fs::Stat;
 
-use super::{growth, names, sthread_error};
+use super::{growth, names, spool_error};
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::OsEntropy;
 
@@ -32,13 +32,13 @@ pub(super) fn copy_into_spool(
     if !metadata.is_file() {
         return Err(SpoolError::InvalidArchive("not a regular file".to_owned()));
     }
-    let spooled = spool.open_file(name).map_err(sthread_error)?;
+    let spooled = spool.open_file(name).map_err(spool_error)?;
     let is_source = |stat: &Stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino());
     if spooled.is_some_and(|(_, stat)| is_source(&stat)) {
         return Ok(SpooledArchive { name: name.to_owned(), size: metadata.len() });
     }
     let unfinished = format!(".copying-{}~{name}", OsEntropy.generate_uuid());
-    let mut target = spool.create_file(&unfinished).map_err(sthread_error)?;
+    let mut target = spool.create_file(&unfinished).map_err(spool_error)?;
     let copied = io::copy(&mut source, &mut target).and_then(|size| {
         target.sync_all().and_then(|()| spool.replace(&unfinished, spool, name)).map(|()| size)
     });
@@ -46,7 +46,7 @@ pub(super) fn copy_into_spool(
         Ok(size) => Ok(SpooledArchive { name: name.to_owned(), size }),
         Err(error) => {
             let _ = spool.unlink(&unfinished);
-            Err(sthread_error(error))
+            Err(spool_error(error))
         }
     }
 }

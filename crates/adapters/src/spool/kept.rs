@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use app::ports::{Clock as _, KeptArchive, KeptPlace, SpoolError, SpooledArchive};
 use domain::Timestamp;
 
-use super::{SpoolState, growth, locked_archive, make_dir, open_dir, sthread_error};
+use super::{SpoolState, growth, locked_archive, make_dir, open_dir, spool_error};
 use crate::confined_dir::{ConfinedDir, EntryKind};
 use crate::entropy::SystemClock;
 
@@ -26,11 +26,11 @@ impl SpoolState {
     ) -> Result<Option<String>, SpoolError> {
         let mut kept_as = None;
         if let Some(archive) = self.release_archive(token) {
-            let spool = make_dir(&self.spool).map_err(sthread_error)?;
-            let dir = self.make_kept_dir(place).map_err(sthread_error)?;
+            let spool = make_dir(&self.spool).map_err(spool_error)?;
+            let dir = self.make_kept_dir(place).map_err(spool_error)?;
             kept_as = archive.keep_if_unchanged(&spool, &dir, name)?;
             if let Some(kept_as) = &kept_as {
-                write_reason(&dir, kept_as, reason).map_err(sthread_error)?;
+                write_reason(&dir, kept_as, reason).map_err(spool_error)?;
             }
         }
         self.remove_work_dir(token)?;

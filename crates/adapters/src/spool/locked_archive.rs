@@ -7,7 +7,7 @@ use std::io;
 use app::ports::SpoolError;
 use rustix::fs::Stat;
 
-use super::{kept, sthread_error};
+use super::{kept, spool_error};
 use crate::confined_dir::ConfinedDir;
 
 /// Prefix of the name of an archive that is about to be removed. The importer's token, `~` and its own name follow.
@@ -38,13 +38,13 @@ impl LockedArchive {
         let pending_name = format!("{PENDING_REMOVAL_PREFIX}{token}~{name}");
         match spool.rename(name, spool, &pending_name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result.map_err(sthread_error)?,
+            result => result.map_err(spool_error)?,
         }
-        let stat = spool.open_file(&pending_name).map_err(sthread_error)?.map(|(_, stat)| stat);
+        let stat = spool.open_file(&pending_name).map_err(spool_error)?.map(|(_, stat)| stat);
         if stat.is_some_and(|stat| file_identity(&stat) == self.identity) {
-            return spool.unlink(&pending_name).map_err(sthread_error);
+            return spool.unlink(&pending_name).map_err(spool_error);
         }
-        restore_name(spool, &pending_name, name).map_err(sthread_error)
+        restore_name(spool, &pending_name, name).map_err(spool_error)
     }
 
     /// Moves the archive to another directory, unless a newer one has replaced it. Returns its name there.
@@ -54,9 +54,9 @@ impl LockedArchive {
         to: &ConfinedDir,
         name: &str,
     ) -> Result<Option<String>, SpoolError> {
-        let stat = spool.open_file(name).map_err(sthread_error)?.map(|(_, stat)| stat);
+        let stat = spool.open_file(name).map_err(spool_error)?.map(|(_, stat)| stat);
         if stat.is_some_and(|stat| file_identity(&stat) == self.identity) {
-            return move_to_free_name(spool, to, name).map_err(sthread_error);
+            return move_to_free_name(spool, to, name).map_err(spool_error);
         }
         Ok(None)
     }

@@ -112,24 +112,24 @@ impl Spool for SpoolDir {
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError> {
         self.run_blocking(|state| {
             // A deployment that never receives archives has no spool directory.
-            let Some(dir) = open_dir(&state.spool).map_err(sthread_error)? else {
+            let Some(dir) = open_dir(&state.spool).map_err(spool_error)? else {
                 return Ok(SpoolListing::default());
             };
-            locked_archive::restore_pending_removals(&dir).map_err(sthread_error)?;
-            names::rename_unusable(&dir, &state.spool).map_err(sthread_error)?;
+            locked_archive::restore_pending_removals(&dir).map_err(spool_error)?;
+            names::rename_unusable(&dir, &state.spool).map_err(spool_error)?;
             let mut growth = state.growth.lock().unwrap_or_else(PoisonError::into_inner);
-            growth.scan(&dir).map_err(sthread_error)
+            growth.scan(&dir).map_err(spool_error)
         })
         .await
     }
 
     async fn count_free_bytes(&self) -> Result<Option<u64>, SpoolError> {
         self.run_blocking(|state| {
-            make_dir(&state.work).map_err(sthread_error)?;
+            make_dir(&state.work).map_err(spool_error)?;
             let mut least: Option<u64> = None;
             for dir in std::iter::once(&state.work).chain(&state.targets) {
-                let Some(dir) = open_dir(dir).map_err(sthread_error)? else { continue };
-                let free = dir.count_free_bytes().map_err(sthread_error)?;
+                let Some(dir) = open_dir(dir).map_err(spool_error)? else { continue };
+                let free = dir.count_free_bytes().map_err(spool_error)?;
                 let free = free.map(|free| free.saturating_sub(state.limits.min_free));
                 least = least.into_iter().chain(free).min();
             }
@@ -141,7 +141,7 @@ impl Spool for SpoolDir {
     async fn copy_into_spool(&self, file: &Path) -> Result<SpooledArchive, SpoolError> {
         let file = file.to_owned();
         self.run_blocking(move |state| {
-            let spool = make_dir(&state.spool).map_err(sthread_error)?;
+            let spool = make_dir(&state.spool).map_err(spool_error)?;
             copy_into_spool(&file, &spool)
         })
         .await
@@ -161,7 +161,7 @@ impl Spool for SpoolDir {
         self.run_blocking(move |state| {
             if let Some(archive) = state.release_archive(&token) {
                 archive.remove_if_unchanged(
-                    &make_dir(&state.spool).map_err(sthread_error)?,
+                    &make_dir(&state.spool).map_err(spool_error)?,
                     &name,
                     &token,
                 )?;
@@ -192,38 +192,38 @@ impl Spool for SpoolDir {
     }
 
     async fn list_kept_archives(&self) -> Result<Vec<KeptArchive>, SpoolError> {
-        self.run_blocking(|state| state.list_kept().map_err(sthread_error)).await
+        self.run_blocking(|state| state.list_kept().map_err(spool_error)).await
     }
 
     async fn release_kept(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
         let name = name.to_owned();
-        self.run_blocking(move |state| state.release_kept(&name).map_err(sthread_error)).await
+        self.run_blocking(move |state| state.release_kept(&name).map_err(spool_error)).await
     }
 
     async fn remove_set_aside(&self, before: Timestamp) -> Result<Vec<String>, SpoolError> {
-        self.run_blocking(move |state| state.remove_set_aside(before).map_err(sthread_error)).await
+        self.run_blocking(move |state| state.remove_set_aside(before).map_err(spool_error)).await
     }
 
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError> {
-        self.run_blocking(|state| state.remove_abandoned().map_err(sthread_error)).await
+        self.run_blocking(|state| state.remove_abandoned().map_err(spool_error)).await
     }
 }
 
 impl SpoolState {
     fn unpack_archive(&self, name: &str, token: &str) -> Result<Vec<UnpackedFormat>, SpoolError> {
-        let spool = make_dir(&self.spool).map_err(sthread_error)?;
-        let opened = spool.open_file(name).map_err(sthread_error)?;
+        let spool = make_dir(&self.spool).map_err(spool_error)?;
+        let opened = spool.open_file(name).map_err(spool_error)?;
         let (file, stat) = opened.ok_or(SpoolError::Missing)?;
-        let work = make_dir(&self.work).map_err(sthread_error)?;
-        let dir = work.make_dir(work_dir_name(token)).map_err(sthread_error)?;
-        let mut lock = dir.create_file(LOCK_FILE).map_err(sthread_error)?;
+        let work = make_dir(&self.work).map_err(spool_error)?;
+        let dir = work.make_dir(work_dir_name(token)).map_err(spool_error)?;
+        let mut lock = dir.create_file(LOCK_FILE).map_err(spool_error)?;
         // On a file system without locks nothing is locked; the claim on the import then expires by itself.
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
-        lock.write_all(name.as_bytes()).map_err(sthread_error)?;
+        lock.write_all(name.as_bytes()).map_err(spool_error)?;
         self.add_locked_archive(LockedArchive::new(token, &stat, lock));
         let formats = archive::unpack(file, &dir, &self.limits).map_err(|error| match error {
             ArchiveError::Invalid(reason) => SpoolError::InvalidArchive(reason),
-            ArchiveError::Io(error) => sthread_error(error),
+            ArchiveError::Io(error) => spool_error(error),
         })?;
         if formats.len() > MAX_FORMATS {
             let reason = format!("the archive holds more than {MAX_FORMATS} formats");
@@ -253,7 +253,7 @@ impl SpoolState {
 
     /// Removes a work directory. One that cannot be removed is named in the log, and is tried again by the next scan.
     fn remove_work_dir(&self, token: &str) -> Result<(), SpoolError> {
-        let work = make_dir(&self.work).map_err(sthread_error)?;
+        let work = make_dir(&self.work).map_err(spool_error)?;
         let name = work_dir_name(token);
         if let Err(error) = work.remove_tree(&name) {
             leftovers::warn_once(&self.work.join(name), &error);
@@ -334,7 +334,7 @@ fn read_format(
     let path = root.join(format_id.format.as_str()).join(format_id.record_id.as_str());
     let metadata = match fault {
         Some(fault) => Err(fault),
-        None => read_metadata(dir, &format_id).map_err(sthread_error)?,
+        None => read_metadata(dir, &format_id).map_err(spool_error)?,
     };
     Ok(UnpackedFormat { format_id, dir: path, metadata, left_out })
 }
@@ -373,7 +373,7 @@ fn make_dir(path: &Path) -> io::Result<ConfinedDir> {
     ConfinedDir::open(path)
 }
 
-fn sthread_error(error: io::Error) -> SpoolError {
+fn spool_error(error: io::Error) -> SpoolError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             SpoolError::Full(error.to_string())

@@ -59,16 +59,8 @@ pub(crate) async fn forget_ended_meeting(
     let mut recorded = ended.clone();
     for _ in 0..MAX_FORGET_ATTEMPTS {
         let MeetingOnServer { meeting, server } = &recorded;
-        let pending_end = PendingEnd {
-            server: server.id.clone(),
-            key: meeting.key.clone(),
-            // Whatever has this id there when it is ended is meant.
-            internal_id: None,
-            moderator_pw: meeting.moderator_pw.clone(),
-            since,
-            // The end applies to the meeting whenever it was created.
-            create_sent_at: Timestamp::default(),
-        };
+        // Whatever has this id there when it is ended is meant, whenever it was created.
+        let pending_end = PendingEnd::of_unnamed(meeting, Timestamp::default(), since);
         let seen_at = Some(meeting.seen_at);
         if app.pool.forget_meeting(&meeting.key, &server.id, seen_at, Some(&pending_end)).await? {
             sessions::record_ended_meeting(app, meeting, Some(since)).await;

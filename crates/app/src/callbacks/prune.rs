@@ -1,8 +1,6 @@
 //! Forgets old messages and callback addresses: they hold personal data, and nobody waits for them
 //! any more.
 
-use domain::Timestamp;
-
 use crate::context::App;
 use crate::ports::StoreError;
 
@@ -33,14 +31,17 @@ pub async fn forget_old_callbacks(
     let Some(records) = &app.recording_store else {
         return Ok((0, 0));
     };
-    let before = |keep_ms: i64| app.clock.now().plus_ms(keep_ms.saturating_neg());
+    let now = app.clock.now();
+    if !app.clock_watch.may_delete_by_age(now) {
+        return Ok((0, 0));
+    }
+    let before = |keep_ms: i64| now.plus_ms(keep_ms.saturating_neg());
     let messages = match rule.message_ms {
         Some(keep_ms) => records.forget_messages(before(keep_ms)).await?,
         None => 0,
     };
     let mut addresses = 0;
-    let oldest: Option<Timestamp> = rule.address_ms.map(before);
-    if let Some(oldest) = oldest {
+    if let Some(oldest) = rule.address_ms.map(before) {
         for _ in 0..MAX_BATCHES {
             let forgotten = records.forget_callbacks(oldest, BATCH).await?;
             addresses += forgotten;
@@ -50,4 +51,32 @@ pub async fn forget_old_callbacks(
         }
     }
     Ok((messages, addresses))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::recording::Callback;
+
+    use super::*;
+    use crate::memory::MemoryRecordings;
+    use crate::ports::Recordings as _;
+    use crate::state::ClockWatch;
+    use crate::test_app::{START, test_app};
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_forgotten_by_a_clock_that_was_set_ahead() {
+        let (mut app, _) = test_app(&[], |_| None).await;
+        let records = Arc::new(MemoryRecordings::default());
+        let old = Callback { meeting_id: "m".to_owned(), ..Callback::default() };
+        records.put_callback(&old).await.unwrap();
+        app.recording_store = Some(records);
+        let rule = CallbackRetention { message_ms: Some(1), address_ms: Some(1) };
+        app.clock_watch = Arc::new(ClockWatch::new());
+        app.clock_watch.note_last_known(Some(START.plus_ms(-3_600_000)), START);
+        assert_eq!(forget_old_callbacks(&app, rule).await, Ok((0, 0)));
+        app.clock_watch = Arc::new(ClockWatch::new());
+        assert_eq!(forget_old_callbacks(&app, rule).await, Ok((0, 1)));
+    }
 }

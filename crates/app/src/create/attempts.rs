@@ -127,12 +127,8 @@ impl Attempts {
                 && !previous_servers.contains(server)
         });
         let pending_end = |(number, attempt): (usize, &Attempt)| {
-            let server = attempt.target.server.id.clone();
             // The earliest of several attempts on a server may have made it.
-            let create_sent_at = self.first_sent_at(number);
-            let moderator_pw = attempt.target.meeting.moderator_pw.clone();
-            let (key, internal_id) = (request.key.clone(), None);
-            PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at }
+            PendingEnd::of_unnamed(&attempt.target.meeting, self.first_sent_at(number), since)
         };
         may_exist.map(pending_end).collect()
     }

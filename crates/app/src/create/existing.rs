@@ -73,26 +73,12 @@ async fn repeat_create(request: &CreateRequest<'_>, target: &MeetingOnServer) ->
         RetryOutcome::Failed(error) => forward_reply(Err(error), NO_RESPONSE_MESSAGE),
         RetryOutcome::Offline => return ExistingOutcome::NeedsPlace,
         RetryOutcome::Moved { elsewhere } => {
-            let unwanted = elsewhere.then(|| end_of_repeated(request, target, asked_at));
+            let now = request.app.clock.now();
+            let unwanted =
+                elsewhere.then(|| PendingEnd::of_unnamed(&target.meeting, asked_at, now));
             return ExistingOutcome::Moved(unwanted);
         }
     })
-}
-
-/// The end of what the server may make of a create that it has not answered, after the meeting has ended or moved.
-fn end_of_repeated(
-    request: &CreateRequest<'_>,
-    target: &MeetingOnServer,
-    create_sent_at: Timestamp,
-) -> PendingEnd {
-    PendingEnd {
-        server: target.server.id.clone(),
-        key: request.key.clone(),
-        internal_id: None,
-        moderator_pw: target.meeting.moderator_pw.clone(),
-        since: request.app.clock.now(),
-        create_sent_at,
-    }
 }
 
 /// Confirms the meeting if its server started it anew, now or when an earlier call got no answer: a poll that asked before

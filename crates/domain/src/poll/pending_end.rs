@@ -31,6 +31,15 @@ pub struct PendingEnd {
 }
 
 impl PendingEnd {
+    /// Returns the pending end of what a create, sent at that time, may have made on the server of this
+    /// record without telling its identity; with 0, of whatever has its id there.
+    #[must_use]
+    pub fn of_unnamed(record: &Meeting, create_sent_at: Timestamp, now: Timestamp) -> Self {
+        let (server, key) = (record.server.clone(), record.key.clone());
+        let moderator_pw = record.moderator_pw.clone();
+        Self { server, key, internal_id: None, moderator_pw, since: now, create_sent_at }
+    }
+
     /// Returns the pending end of a meeting whose record is given up for another server, although
     /// it may still run on its own. `None` if it is not proven that this deployment made it. The
     /// Redis script `prelude.lua` follows the same rule.

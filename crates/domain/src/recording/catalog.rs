@@ -6,6 +6,7 @@ use std::cmp::{Ordering, Reverse};
 use sha2::{Digest as _, Sha256};
 
 use super::{PlaybackFormat, Recording, RecordingDetails};
+use crate::twins::normalize_url;
 
 /// The metadata key that names the tenant of a recording.
 pub const TENANT_KEY: &str = "tenant-id";
@@ -272,8 +273,7 @@ fn merge_details(before: &RecordingDetails, incoming: &RecordingDetails) -> Reco
 /// which stays the same if the server is removed from the pool and added again.
 #[must_use]
 pub fn uploader_mark(server_url: &str) -> String {
-    let url = server_url.trim_end_matches('/').to_ascii_lowercase();
-    let digest = Sha256::digest(url.as_bytes());
+    let digest = Sha256::digest(normalize_url(server_url).as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

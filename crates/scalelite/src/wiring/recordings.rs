@@ -137,6 +137,7 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
             protected: config.protected_recordings_enabled,
         },
         trash_ms: app.policy.recordings.trash_ms,
+        clock_watch: app.clock_watch.clone(),
         space_waits: Arc::default(),
     })
 }

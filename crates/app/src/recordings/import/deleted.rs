@@ -54,6 +54,9 @@ impl Importer {
         let trash_ms = find_trash_ms(self.records.as_ref(), self.trash_ms).await?;
         let keep_ms = if trash_ms > 0 { trash_ms } else { DEFAULT_SET_ASIDE_MS };
         let now = self.clock.now();
+        if !self.clock_watch.may_delete_by_age(now) {
+            return Ok(());
+        }
         for name in self.spool.remove_set_aside(now.plus_ms(-keep_ms)).await? {
             let days = keep_ms / 86_400_000;
             let reason = format!("removed after {days} days; its recording was deleted");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::space::SpaceWaits;
 use crate::ports::{Blobs, Clock, Entropy, RecordingStore, Spool};
+use crate::state::ClockWatch;
 
 /// Settings of imports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Importer {
     pub rules: ImportRules,
     /// `RECORDING_TRASH_DAYS`, in ms, if it is set.
     pub trash_ms: Option<i64>,
+    /// Whether the clock was set lately.
+    pub clock_watch: Arc<ClockWatch>,
     /// The archives for which there was no space.
     pub space_waits: Arc<SpaceWaits>,
 }

@@ -35,6 +35,7 @@ impl ImportFixture {
             entropy: Arc::new(CountingEntropy::default()),
             rules: ImportRules::default(),
             trash_ms: None,
+            clock_watch: Arc::default(),
             space_waits: Arc::default(),
         };
         Self { storage, clock, importer }

@@ -2,7 +2,7 @@
 
 use domain::Timestamp;
 
-use super::CheckResult;
+use super::{CheckResult, MAX_SKEW_MS};
 use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
@@ -13,8 +13,6 @@ use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 const MAX_WINDOW_MS: i64 = 10_000;
 /// Time during which what the balancer was told about two copies may have changed.
 const MAX_STALE_MS: i64 = 15_000;
-/// How much the clocks of replicas and servers differ, in ms.
-const MAX_CLOCK_MS: i64 = 10_000;
 /// Users that may have joined or left meanwhile.
 const MAX_CHANGED_USERS: u32 = 3;
 
@@ -65,7 +63,7 @@ pub(crate) fn check_copies(sim: &SimRun, use_case: &UseCase, host: &str, id: &st
         .expectations()
         .end_times
         .get(&ended.key)
-        .is_some_and(|(_, over)| ended.created_at <= over.plus_ms(MAX_CLOCK_MS));
+        .is_some_and(|(_, over)| ended.created_at <= over.plus_ms(MAX_SKEW_MS));
     if !is_automatic(use_case) || is_over(ended) || ended.users == 0 || !has_users || was_meant {
         return Ok(());
     }

@@ -2,16 +2,12 @@
 
 use domain::MeetingKey;
 
-use super::CheckResult;
+use super::{CheckResult, MAX_SKEW_MS};
 use crate::simulator::entries::server_host;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
-
-/// A meeting counts as ours if it began while a create of ours was under way on its server, give or
-/// take twice the difference between clocks, in ms.
-const MAX_SKEW_MS: i64 = 10_000;
 
 /// Returns whether another balancer has made a meeting at a time at which no create of ours, which
 /// may take this long, can have made it.

@@ -28,6 +28,9 @@ use super::scenario::Scenario;
 use super::sim_run::SimRun;
 use super::use_case::UseCase;
 
+/// How much the clocks of replicas and servers may differ in all, in ms: twice what one of them is wrong.
+const MAX_SKEW_MS: i64 = 10_000;
+
 /// The result of a checker; the error says what is wrong.
 pub(crate) type CheckResult = Result<(), String>;
 

@@ -2,7 +2,7 @@
 
 use domain::{AdminState, MeetingKey, ServerId};
 
-use super::CheckResult;
+use super::{CheckResult, MAX_SKEW_MS};
 use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
@@ -10,9 +10,6 @@ use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 /// Longest time between the last read of the store, or of another server, and the arrival of the
 /// call that follows from it.
 const MAX_TRANSIT_MS: i64 = 150;
-
-/// How much the clocks of replicas and servers differ, in ms.
-const MAX_CLOCK_MS: i64 = 10_000;
 
 /// A meeting starts on a server that was enabled at some time since the create began.
 pub(crate) fn check_server_enabled(sim: &SimRun, use_case: &UseCase, host: &str) -> CheckResult {
@@ -103,7 +100,7 @@ pub(crate) fn check_may_end(sim: &SimRun, use_case: &UseCase, host: &str, id: &s
     }
     // Whatever runs when an end that a front-end asked for succeeds is meant.
     let confirmed_end = expectations.confirmed_ends.get(&sim_meeting.key);
-    if confirmed_end.is_some_and(|(_, over)| sim_meeting.created_at <= over.plus_ms(MAX_CLOCK_MS)) {
+    if confirmed_end.is_some_and(|(_, over)| sim_meeting.created_at <= over.plus_ms(MAX_SKEW_MS)) {
         return Ok(());
     }
     let record = expectations.last_snapshot.meeting(&sim_meeting.key);
