@@ -1,7 +1,7 @@
 //! An application for tests of use cases: one store in memory, and servers that answer as a script
 //! says. Its clock is tokio's, which tests pause.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
 use crate::context::App;
@@ -185,6 +186,26 @@ pub(crate) async fn test_app(
         app.pool.add_server(test_server(host)).await.unwrap();
     }
     (app, bbb)
+}
+
+/// Returns what [`test_app`] does, with a script that can change the store in the middle of a call.
+pub(crate) async fn test_app_with_changes(
+    servers: &[&str],
+    script: impl Fn(&App, ScriptedCall<'_>) -> ScriptedAnswer + Send + Sync + 'static,
+) -> (App, Arc<ScriptedServers>) {
+    let application: Arc<OnceLock<App>> = Arc::default();
+    let known = application.clone();
+    let (app, scripted) = test_app(servers, move |call| script(known.get()?, call)).await;
+    assert!(application.set(app.clone()).is_ok());
+    (app, scripted)
+}
+
+/// Records this meeting in place of the one that is recorded on that server.
+pub(crate) fn replace_record(app: &App, server: &str, meeting: &Meeting) {
+    let id = ServerId(server.to_owned());
+    let forgotten = app.pool.forget_meeting(&meeting.key, &id, None, None).now_or_never();
+    assert!(forgotten.is_some_and(|forgotten| forgotten.is_ok()));
+    assert!(app.pool.restore_meeting(meeting).now_or_never().is_some());
 }
 
 /// Returns a server that is enabled and online; its host name is its id.

@@ -110,14 +110,11 @@ pub(crate) async fn end_on_server(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
-
     use bbb::response::build_success;
     use domain::{Meeting, MeetingIdentity, MeetingOrigin};
-    use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::test_app::{START, test_app, test_meeting};
+    use crate::test_app::{START, replace_record, test_app_with_changes, test_meeting};
 
     /// A poll that was sent before the end confirms the meeting while the server ends it, and then the server is silent.
     /// Returns whether the meeting is still recorded.
@@ -127,23 +124,16 @@ mod tests {
             let origin = MeetingOrigin::proven(identity);
             Meeting { origin, ..test_meeting(None, "m", "a") }
         };
-        let application: Arc<OnceLock<App>> = Arc::default();
-        let known = application.clone();
-        let (app, _) = test_app(&["a"], move |(_, call, _)| {
-            let app = known.get().unwrap();
+        let (app, _) = test_app_with_changes(&["a"], move |app, (_, call, _)| {
             if call != "end" {
                 return None;
             }
-            let key = meeting(polled_id).key;
-            let id = domain::ServerId("a".to_owned());
-            app.pool.forget_meeting(&key, &id, None, None).now_or_never().unwrap().unwrap();
             let confirmed = Meeting { seen_at: START.plus_ms(5), ..meeting(polled_id) };
-            app.pool.restore_meeting(&confirmed).now_or_never().unwrap().unwrap();
+            replace_record(app, "a", &confirmed);
             Some((build_success(&[]), 10))
         })
         .await;
         assert!(app.pool.restore_meeting(&meeting("i")).await.unwrap());
-        assert!(application.set(app.clone()).is_ok());
         let recorded = app.pool.find_meeting(&meeting("i").key).await.unwrap().unwrap();
         end_on_server(&app, &recorded, "").await.unwrap();
         app.pool.find_meeting(&recorded.meeting.key).await.unwrap().is_some()

@@ -128,38 +128,27 @@ async fn next_event(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
-
     use bbb::Query;
     use bbb::response::build_success;
-    use domain::ServerId;
-    use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::context::App;
     use crate::create::send::{SendMode, send_create};
     use crate::tenancy::Caller;
-    use crate::test_app::{test_app, test_meeting, test_server};
+    use crate::test_app::{replace_record, test_app_with_changes, test_meeting, test_server};
 
     #[tokio::test(start_paused = true)]
     async fn a_server_is_not_asked_again_for_a_meeting_that_has_moved() {
-        let application: Arc<OnceLock<App>> = Arc::default();
-        let known = application.clone();
-        let (app, servers) = test_app(&["a", "b"], move |(_, call, _)| match call {
+        let (app, servers) = test_app_with_changes(&["a", "b"], |app, (_, call, _)| match call {
             "create" => Some(("<html>".to_owned(), 10)),
             _ => {
                 // Another create has gone on to `b` meanwhile.
-                let app = known.get().unwrap();
-                let (key, id) = (test_meeting(None, "m", "a").key, ServerId("a".to_owned()));
-                app.pool.forget_meeting(&key, &id, None, None).now_or_never().unwrap().unwrap();
-                app.pool.restore_meeting(&test_meeting(None, "m", "b")).now_or_never();
+                replace_record(app, "a", &test_meeting(None, "m", "b"));
                 Some((build_success(&[]), 10))
             }
         })
         .await;
         let meeting = test_meeting(None, "m", "a");
         assert!(app.pool.restore_meeting(&meeting).await.unwrap());
-        assert!(application.set(app.clone()).is_ok());
         let (caller, query) = (Caller::default(), Query::default());
         let request = CreateRequest::new(&app, &caller, meeting.key.clone(), &query, None).await;
         let target = MeetingOnServer { meeting, server: test_server("a") };

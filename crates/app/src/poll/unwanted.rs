@@ -148,16 +148,14 @@ async fn find_record_location(app: &App, unwanted: &UnwantedMeeting) -> RecordLo
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
-
     use bbb::response::{build_failure, build_success};
     use domain::poll::PollOutcome;
     use domain::{Claim, ServerId};
-    use futures_util::FutureExt as _;
 
     use super::*;
     use crate::test_app::{
-        START, ScriptedAnswer, meeting_info, test_app, test_meeting, test_server,
+        START, ScriptedAnswer, meeting_info, replace_record, test_app, test_app_with_changes,
+        test_meeting, test_server,
     };
 
     /// A poll of `a` has found a copy of a meeting that is recorded on `b`.
@@ -223,23 +221,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_stays_if_the_record_changes_during_the_look() {
-        let application: Arc<OnceLock<App>> = Arc::default();
-        let known = application.clone();
-        let (app, servers) = test_app(&["a", "b"], move |(host, call, _)| {
-            if let (Some(app), "a") = (known.get(), host) {
+        let (app, servers) = test_app_with_changes(&["a", "b"], |app, (host, call, _)| {
+            if host == "a" {
                 // The meeting ends on `b`, and a create records it here.
-                let key = test_meeting(None, "m", "b").key;
-                let id = ServerId("b".to_owned());
-                let forgotten = app.pool.forget_meeting(&key, &id, None, None).now_or_never();
-                assert!(forgotten.is_some_and(|forgotten| forgotten.is_ok()));
-                let here = test_meeting(None, "m", "a");
-                assert!(app.pool.restore_meeting(&here).now_or_never().is_some());
+                replace_record(app, "b", &test_meeting(None, "m", "a"));
             }
             if call == "end" { success() } else { meeting_info(&format!("on-{host}"), 0) }
         })
         .await;
         assert!(app.pool.restore_meeting(&test_meeting(None, "m", "b")).await.unwrap());
-        assert!(application.set(app.clone()).is_ok());
         end_unwanted_meetings(&app, &report_of_copy()).await;
         assert_eq!(servers.calls(), ["b getMeetingInfo", "a getMeetingInfo"]);
     }
