@@ -133,10 +133,15 @@ async fn a_meeting_that_was_there_before_is_adopted(factory: PoolFactory<'_>) {
     let confirmed = Meeting { origin: anew.clone(), ..meeting.clone() };
     store.confirm_meeting(&confirmed, NOW.plus_ms(9)).await;
     assert_eq!(find_origin(&store, "m").await, anew);
-    // A later reply about the same meeting takes nothing back.
-    let again = MeetingOrigin::adopted(identity("m-1", NOW.plus_ms(7)));
-    store.confirm_meeting(&Meeting { origin: again, ..meeting }, NOW.plus_ms(11)).await;
-    assert_eq!(find_origin(&store, "m").await, anew);
+    // A later reply about the same meeting takes nothing back, nor does one about an earlier meeting.
+    for overtaken in [
+        MeetingOrigin::adopted(identity("m-1", NOW.plus_ms(7))),
+        MeetingOrigin::proven(identity("m-9", NOW.plus_ms(6))),
+    ] {
+        let told = Meeting { origin: overtaken, ..meeting.clone() };
+        store.confirm_meeting(&told, NOW.plus_ms(11)).await;
+        assert_eq!(find_origin(&store, "m").await, anew);
+    }
 }
 
 async fn a_pending_end_proves_what_is_confirmed(factory: PoolFactory<'_>) {

@@ -20,6 +20,9 @@ end
 local function merge_origin(key, known)
   if not told.internal_id then return end
   local is_same = known.internal_id == told.internal_id
+  local is_overtaken = known.internal_id and not is_same
+    and tonumber(told.created_at) < (tonumber(known.created_at) or 0)
+  if is_overtaken then return end
   local keeps_doubt = is_same or (not known.internal_id and not known.claim_token)
   local is_proven = told.is_proven == '1' or (is_same and known.is_proven == '1')
   local is_adopted = not is_proven and told.is_adopted == '1'
