@@ -108,10 +108,16 @@ async fn restore_record(app: &App, record: &Meeting, kept: &KeptCreate) {
     }
 }
 
-/// Whether the meeting of a revival is still recorded: an end that came meanwhile has deleted the record.
-pub(super) async fn is_recorded(request: &CreateRequest<'_>) -> bool {
+/// Whether somebody has ended the meeting of a revival meanwhile: its record is gone, and an end was requested. A record that is
+/// gone without a request was lost with the store or with the entry of its server, and the meeting is wanted.
+pub(super) async fn was_ended(request: &CreateRequest<'_>) -> bool {
     // If the store does not say, the meeting is confirmed like any other.
-    request.app.pool.find_meeting(&request.key).await.map_or(true, |found| found.is_some())
+    let pool = &request.app.pool;
+    if !matches!(pool.find_meeting(&request.key).await, Ok(None)) {
+        return false;
+    }
+    let ends = pool.list_pending_ends().await.unwrap_or_default();
+    ends.iter().any(|end| end.key == request.key && end.is_requested())
 }
 
 /// Ends a meeting that was made for a revival and is not wanted any more, there and wherever a server may
@@ -133,4 +139,56 @@ pub(super) async fn end_unwanted(
     let ended = app.call_server_briefly(server, "end", &end_query(meeting)).await;
     let ended = ended.is_ok_and(|reply| reply.response.success);
     tracing::info!(server = %server.id, host, meeting = meeting.key.id, ended, "meeting was ended during its revival");
+}
+
+#[cfg(test)]
+mod tests {
+    use bbb::Query;
+    use bbb::response::build_success;
+    use domain::{MeetingIdentity, MeetingOrigin, Timestamp};
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::test_app::{START, test_app_with_changes, test_meeting, test_server};
+
+    /// Makes a meeting of the offline server `a` anew on `b`, while its record disappears with or without a request.
+    async fn recreate_forgotten(is_requested: bool) -> (bool, bool, bool) {
+        let (app, servers) = test_app_with_changes(&["b"], move |app, (_, call, _)| {
+            if call == "create" {
+                let record = test_meeting(None, "m", "b");
+                let end = PendingEnd::of_unnamed(&record, Timestamp::default(), START);
+                let end = Some(&end).filter(|_| is_requested);
+                let forgotten =
+                    app.pool.forget_meeting(&record.key, &record.server, None, end).now_or_never();
+                assert!(matches!(forgotten, Some(Ok(true))));
+            }
+            let fields = [("internalMeetingID", "anew"), ("createTime", "1800000000005")];
+            Some((build_success(&fields), 10))
+        })
+        .await;
+        let mut offline = test_server("a");
+        offline.health.online = false;
+        assert!(app.pool.add_server(offline.clone()).await.unwrap());
+        let mut meeting = test_meeting(None, "m", "a");
+        meeting.detached = true;
+        let identity = MeetingIdentity::from_parts(Some("old".to_owned()), START);
+        meeting.origin = MeetingOrigin::proven(identity);
+        assert!(app.pool.restore_meeting(&meeting).await.unwrap());
+        let parameters =
+            CreateParameters::of_create(Query::default(), None, b"<response/>", &[]).unwrap();
+        let kept = parameters.seal(&app, &meeting.key, "old").unwrap();
+        assert!(app.kept_creates.keep_create(&meeting.key, &kept).await.unwrap());
+        let recorded = MeetingOnServer { meeting: meeting.clone(), server: offline };
+        let caller = Caller::default();
+        let outcome = recreate_meeting(&app, &caller, &recorded, &kept, parameters).await;
+        let is_recorded = app.pool.find_meeting(&meeting.key).await.unwrap().is_some();
+        let is_ended = servers.calls().iter().any(|call| call == "b end");
+        (matches!(outcome, Recreated::Made(_)), is_recorded, is_ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revived_meeting_is_ended_only_if_somebody_ended_it_meanwhile() {
+        assert_eq!(recreate_forgotten(true).await, (false, false, true));
+        assert_eq!(recreate_forgotten(false).await, (true, true, false), "the store lost it");
+    }
 }
