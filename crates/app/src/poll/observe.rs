@@ -28,7 +28,7 @@ pub(super) fn poll_options(app: &App, server: &Server) -> CallOptions {
 
 /// Asks a server for its meetings, for at most that time.
 pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
-    let (started_at, started) = (app.clock.now(), Instant::now());
+    let started = Instant::now();
     let known_answer = server.health.answered_at;
     let call = app.fetch_meetings(server, poll_options(app, server));
     let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
@@ -50,9 +50,11 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
             }
         },
     };
-    // Whatever the clock does meanwhile, the poll took as long as it took.
+    // Whatever the clock did meanwhile, the poll took as long as it took. It is compared with what has been recorded since, so
+    // its times are those of the clock as it is now.
     let took_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-    let finished_at = started_at.plus_ms(took_ms);
+    let finished_at = app.clock.now();
+    let started_at = finished_at.plus_ms(-took_ms);
     PollObservation { started_at, finished_at, known_answer, result, unreadable }
 }
 
@@ -101,4 +103,33 @@ fn has_own_voice_bridge(meeting: &ListedMeeting, policy: VoiceBridgePolicy) -> b
         return false;
     };
     policy.use_external || generate_candidates(policy, &meeting.id, None).contains(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bbb::response::build_success;
+
+    use super::*;
+    use crate::memory::ManualClock;
+    use crate::test_app::{START, test_app, test_server};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_is_timed_by_the_clock_as_it_is_at_its_end() {
+        let clock = Arc::new(ManualClock::starting_at(START));
+        let set = clock.clone();
+        let (app, _) = test_app(&["a"], move |_| {
+            set.advance_ms(86_400_000);
+            Some((build_success(&[]), 10))
+        })
+        .await;
+        let app = App { clock, ..app };
+        let observation = observe_server(&app, &test_server("a"), 10_000).await;
+        let set_to = START.plus_ms(86_400_000);
+        assert_eq!(
+            (observation.started_at, observation.finished_at),
+            (set_to.plus_ms(-10), set_to)
+        );
+    }
 }

@@ -189,7 +189,6 @@ impl SimRun {
             now,
             servers: &sim_servers,
             rules: &self.rules,
-            has_clock_steps: self.scenario.clock_steps,
         };
         for (checker, check) in checkers::STORE_CHANGE_CHECKERS {
             self.record_check(checker, check(&change));
