@@ -85,6 +85,7 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         && expectations.kept_creates.get(key) == internal_id
         // It was offline before the join began, and this is the record that the join has found.
         && record.detached
+        && expectations.recorded_since(key).is_none_or(|since| since <= use_case.started_at)
         && server.health.answered_at < use_case.started_at.plus_ms(-OFFLINE_AFTER_MS)
         && !is_online_under_another_name(snapshot, server);
     let sim_servers = sim.servers();
@@ -95,8 +96,9 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         }) && other.health.state(use_case.started_at) == HealthState::Online
             && !expectations.was_closed(&other.id, since)
     };
-    // A server that has another meeting with the id refuses this one.
-    let has_foreign = |server: &SimServer| server.meeting(key).is_some_and(SimMeeting::is_foreign);
+    // A server that has another meeting with the id, of any tenant, refuses this one.
+    let has_foreign =
+        |server: &SimServer| server.meetings.get(&key.id).is_some_and(SimMeeting::is_foreign);
     let has_same_id = snapshot.meetings.iter().any(|it| it.key.id == key.id && it.key != *key)
         || sim_servers.values().any(has_foreign);
     let mut takers = snapshot.servers.iter().filter(|other| other.accepts_meetings()).peekable();

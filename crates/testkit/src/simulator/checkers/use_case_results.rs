@@ -69,6 +69,7 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
             // that of another create. If the record names another server, joins go there.
             if is_response_about(finished, sim_meeting) && !is_recorded_elsewhere {
                 sim_meeting.acknowledged_at = sim_meeting.acknowledged_at.or(Some(now));
+                sim_meeting.was_acknowledged = true;
                 clear_other_acknowledgements(&mut sim_servers, key, server);
             }
             Ok(())
