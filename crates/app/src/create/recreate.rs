@@ -175,7 +175,8 @@ mod tests {
         meeting.origin = MeetingOrigin::proven(identity);
         assert!(app.pool.restore_meeting(&meeting).await.unwrap());
         let parameters =
-            CreateParameters::of_create(Query::default(), None, b"<response/>", &[]).unwrap();
+            CreateParameters::of_create(Query::default(), None, &bbb::Response::default(), &[])
+                .unwrap();
         let kept = parameters.seal(&app, &meeting.key, "old").unwrap();
         assert!(app.kept_creates.keep_create(&meeting.key, &kept).await.unwrap());
         let recorded = MeetingOnServer { meeting: meeting.clone(), server: offline };
