@@ -68,10 +68,7 @@ impl Situation<'_> {
         let is_recorded =
             here.any(|meeting| meeting.key == pending_end.key && meeting.claim.is_none());
         let is_another = |found: &ReportedMeeting| {
-            // One that began at the same time is that one, and its internalMeetingID is odd for now.
-            pending_end.internal_id.is_some()
-                && !pending_end.applies_to(found)
-                && found.created_at != pending_end.create_sent_at
+            pending_end.internal_id.is_some() && !pending_end.applies_to(found)
         };
         let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
             && !self.observation.unreadable.may_include(&pending_end.key.id);

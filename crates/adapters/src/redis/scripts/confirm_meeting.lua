@@ -10,8 +10,10 @@ local MAX_CLOCK_SKEW_MS = 5000
 -- The same rule as domain::poll::PendingEnd::proves.
 local function is_proven_by(pending_end)
   if pending_end.create_sent_at == 0 then return false end
-  if pending_end.internal_id then return pending_end.internal_id == told.internal_id end
   local created_at = tonumber(told.created_at)
+  if pending_end.internal_id then
+    return pending_end.internal_id == told.internal_id or pending_end.create_sent_at == created_at
+  end
   return created_at >= pending_end.create_sent_at - MAX_CLOCK_SKEW_MS
     and created_at <= pending_end.since + MAX_CLOCK_SKEW_MS
 end

@@ -275,7 +275,7 @@ async fn a_recorded_meeting_confirms_its_end_callback() {
 async fn copies_that_polls_decide_about_are_awaited() {
     let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
     test.add_server("other", true).await;
-    let create_sent_at = NOW;
+    let create_sent_at = NOW.plus_ms(-1);
     let end = PendingEnd {
         server: ServerId("other".to_owned()),
         key: key(),
