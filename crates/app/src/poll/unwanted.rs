@@ -100,7 +100,12 @@ async fn is_still_unwanted(
 ) -> bool {
     let record = find_record_location(app, unwanted).await;
     let Some(kept_by) = &unwanted.kept_by else {
-        return !matches!(record, RecordLocation::Unsure) && !was_recorded(app, unwanted).await;
+        return match record {
+            RecordLocation::NotRecorded => !was_recorded(app, unwanted).await,
+            // Somebody ended whatever is there. Otherwise polls decide between two copies.
+            RecordLocation::OtherServer(_) => unwanted.internal_id.is_none(),
+            RecordLocation::Unsure => false,
+        };
     };
     let RecordLocation::OtherServer(recorded) = record else { return false };
     // The record is read again, since it may have changed during the calls.
@@ -213,6 +218,20 @@ mod tests {
             (None, meeting_info("on-b", 3), "its server is silent"),
         ] {
             assert!(!is_copy_ended(on_a, on_b).await, "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_create_has_left_stays_if_the_meeting_is_recorded_elsewhere_by_now() {
+        for (internal_id, ends) in [(Some("on-a".to_owned()), 0), (None, 1)] {
+            let (app, servers) = test_app(&["a", "b"], |_| success()).await;
+            let mut report = report_of_copy();
+            let unwanted = &mut report.outcome.unwanted[0];
+            (unwanted.kept_by, unwanted.internal_id) = (None, internal_id);
+            assert!(app.pool.restore_meeting(&test_meeting(None, "m", "b")).await.unwrap());
+            end_unwanted_meetings(&app, &report).await;
+            let ended = servers.calls().iter().filter(|call| *call == "a end").count();
+            assert_eq!(ended, ends);
         }
     }
 
