@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::poll::PendingEnd;
-use domain::{Meeting, Server, ServerId};
+use domain::{Meeting, MeetingKey, Server, ServerId};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
@@ -12,7 +12,7 @@ use crate::callbacks;
 use crate::context::App;
 use crate::forecaster;
 use crate::kept_create::CreateParameters;
-use crate::ports::{BackendBody, KeptCreate, MeetingOnServer, PlaceOutcome};
+use crate::ports::{BackendBody, KeptCreate, MeetingOnServer, PlaceOutcome, StoreError};
 use crate::tenancy::Caller;
 
 use super::failover;
@@ -94,15 +94,20 @@ fn to_backend_body((content_type, bytes): (String, Bytes)) -> BackendBody {
 /// again, and the server may come back with the meeting. Not if somebody has ended it meanwhile.
 async fn restore_record(app: &App, record: &Meeting, kept: &KeptCreate) {
     let restored = async {
-        let ends = app.pool.list_pending_ends().await?;
-        if ends.iter().any(|end| end.key == record.key && end.is_requested()) {
+        let detached = Meeting { detached: true, ..record.clone() };
+        if is_end_requested(app, &record.key).await? || !app.pool.restore_meeting(&detached).await?
+        {
             return Ok(false);
         }
-        let detached = Meeting { detached: true, ..record.clone() };
-        Ok(app.pool.restore_meeting(&detached).await?
-            && app.kept_creates.keep_create(&record.key, kept).await?)
+        // An end that came in between has found no record.
+        if is_end_requested(app, &record.key).await? {
+            let seen_at = Some(record.seen_at);
+            app.pool.forget_meeting(&record.key, &record.server, seen_at, None).await?;
+            return Ok(false);
+        }
+        app.kept_creates.keep_create(&record.key, kept).await
     };
-    let restored: Result<bool, crate::ports::StoreError> = restored.await;
+    let restored: Result<bool, StoreError> = restored.await;
     if let Err(error) = restored {
         tracing::warn!(meeting = record.key.id, %error, "record of a meeting not restored");
     }
@@ -116,8 +121,13 @@ pub(super) async fn was_ended(request: &CreateRequest<'_>) -> bool {
     if !matches!(pool.find_meeting(&request.key).await, Ok(None)) {
         return false;
     }
-    let ends = pool.list_pending_ends().await.unwrap_or_default();
-    ends.iter().any(|end| end.key == request.key && end.is_requested())
+    is_end_requested(request.app, &request.key).await.unwrap_or(false)
+}
+
+/// Whether somebody has ended a meeting, and that is not done everywhere yet.
+async fn is_end_requested(app: &App, key: &MeetingKey) -> Result<bool, StoreError> {
+    let ends = app.pool.list_pending_ends().await?;
+    Ok(ends.iter().any(|end| end.key == *key && end.is_requested()))
 }
 
 /// Ends a meeting that was made for a revival and is not wanted any more, there and wherever a server may
