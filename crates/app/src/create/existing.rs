@@ -9,6 +9,7 @@ use domain::{Meeting, Timestamp};
 
 use crate::api::{ApiError, forward_reply};
 use crate::backend::{BackendError, BbbReply};
+use crate::meeting_owner::MeetingOwner;
 use crate::ports::MeetingOnServer;
 
 use super::info_reply::create_reply_from_info;
@@ -18,7 +19,7 @@ use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::retry::{MAX_ASKS, RetryOutcome, ask_until_answered};
 use super::send::{ALREADY_EXISTS, NO_RESPONSE_MESSAGE, SendMode, send_create};
-use super::tenant_check::{MeetingOwner, find_owner, tells_of_earlier_meeting};
+use super::tenant_check::{find_owner, tells_of_earlier_meeting};
 
 /// What came of a create of a known meeting.
 pub(super) enum ExistingOutcome {
@@ -94,18 +95,20 @@ async fn settle(
 ) -> ExistingOutcome {
     let meeting = &target.meeting;
     let is_other = meeting.origin.is_other_meeting(reply.identity().as_ref());
-    let is_in_doubt = tells_of_earlier_meeting(&reply) && (meeting.claim.is_some() || is_other);
-    let owner = if is_in_doubt { find_owner(request, target).await } else { MeetingOwner::Caller };
+    let may_be_others = tells_of_earlier_meeting(&reply) && (meeting.claim.is_some() || is_other);
+    let owner = match may_be_others {
+        true => find_owner(request, target).await,
+        false => Some(MeetingOwner::Tenant),
+    };
     ExistingOutcome::Answered(match owner {
-        MeetingOwner::Caller => record_reply(request, target, reply, asks, asked_at).await,
-        MeetingOwner::Another if meeting.claim.is_none() => return forget(request, target).await,
-        MeetingOwner::Another | MeetingOwner::Unknown => {
-            forward_reply(Err(BackendError::Occupied), NO_RESPONSE_MESSAGE)
-        }
+        Some(MeetingOwner::Tenant) => record_reply(request, target, reply, asks, asked_at).await,
+        // What the reply was about, or the recorded meeting, is over.
+        Some(_) if meeting.claim.is_none() => return forget(request, target).await,
+        _ => forward_reply(Err(BackendError::Occupied), NO_RESPONSE_MESSAGE),
     })
 }
 
-/// Confirms the meeting if its server started it anew, now or when an earlier call got no answer: a poll that asked before
+/// Confirms the meeting if its server started it anew, now or when an earlier call got no answer: an end or a poll that asked before
 /// must not forget it, and no pending end must apply to it.
 async fn record_reply(
     request: &CreateRequest<'_>,
@@ -116,7 +119,9 @@ async fn record_reply(
 ) -> Result<Bytes, ApiError> {
     let app = request.app;
     let is_claimed = target.meeting.claim.is_some();
-    let is_new = asks > 1 || reply.response.message_key != ALREADY_EXISTS;
+    // Another create, which has got no answer yet, may have started it anew.
+    let is_other = target.meeting.origin.is_other_meeting(reply.identity().as_ref());
+    let is_new = asks > 1 || reply.response.message_key != ALREADY_EXISTS || is_other;
     if reply.response.success && (is_new || is_claimed) {
         let asked_before = (asks > 1 || is_claimed).then_some(asked_at);
         let origin = origin_of_reply(app, &reply, asked_before);
@@ -141,11 +146,11 @@ mod tests {
     async fn create_again(
         internal_id: &'static str,
         owner: &'static str,
-    ) -> (ExistingOutcome, bool) {
+    ) -> (ExistingOutcome, Option<MeetingOnServer>) {
         let (app, _) = test_app(&["a"], move |(_, call, _)| {
             let fields = [
                 ("internalMeetingID", internal_id),
-                ("createTime", "5"),
+                ("createTime", "1800000000005"),
                 ("messageKey", ALREADY_EXISTS),
             ];
             let metadata =
@@ -171,19 +176,19 @@ mod tests {
         let request = CreateRequest::new(&app, &caller, meeting.key.clone(), &query, None).await;
         let target = MeetingOnServer { meeting: meeting.clone(), server: test_server("a") };
         let outcome = create_existing(&request, &target).await;
-        let is_recorded = app.pool.find_meeting(&meeting.key).await.unwrap().is_some();
-        (outcome, is_recorded)
+        (outcome, app.pool.find_meeting(&meeting.key).await.unwrap())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_tenant_does_not_get_the_meeting_of_another_one_that_has_replaced_its_own() {
-        let (replaced, is_recorded) = create_again("another", "other").await;
+        let (replaced, recorded) = create_again("another", "other").await;
         assert!(matches!(replaced, ExistingOutcome::NeedsPlace));
-        assert!(!is_recorded);
+        assert_eq!(recorded, None);
         for (internal_id, owner) in [("another", "t"), ("known", "other")] {
-            let (outcome, is_recorded) = create_again(internal_id, owner).await;
+            let (outcome, recorded) = create_again(internal_id, owner).await;
             assert!(matches!(outcome, ExistingOutcome::Answered(Ok(_))), "{internal_id} {owner}");
-            assert!(is_recorded);
+            let identity = recorded.unwrap().meeting.origin.identity.unwrap();
+            assert_eq!(identity.internal_id, internal_id, "what the server has is recorded");
         }
     }
 }
