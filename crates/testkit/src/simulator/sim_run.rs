@@ -170,6 +170,8 @@ impl SimRun {
         let before = expectations.record_snapshot(now, after);
         if operation == STORE_LOSS {
             expectations.store_lost_at = Some(now);
+            let running: Vec<u64> = expectations.running.keys().copied().collect();
+            expectations.running_at_loss.extend(running);
         }
         let mut sim_servers = self.servers();
         if let (UseCaseKind::Create(key), "forget_meeting") = (&use_case.kind, operation) {

@@ -2,7 +2,7 @@
 
 use domain::health::HealthState;
 use domain::revival::may_be_revived;
-use domain::{MeetingKey, Server, Timestamp};
+use domain::{MeetingKey, Server, ServerId, Timestamp};
 
 use super::final_state::may_be_unproven;
 use super::{CheckResult, FinalState, FinishedUseCase, UseCaseOutcome};
@@ -46,6 +46,12 @@ pub(crate) fn check_start(
     let healthy = others.find(|other| {
         other.meeting(key).is_some_and(|running| {
             running.acknowledged_at.is_some()
+                // A copy that had lost its record is none that joins are sent to.
+                && expectations.was_on_server(
+                    key,
+                    &ServerId(other.host.clone()),
+                    use_case.started_at,
+                )
                 && other.was_healthy_since(running.created_at)
                 // The revival, or a create beside it, may have asked two servers, since the first one was slow.
                 && running.created_at < use_case.started_at

@@ -7,6 +7,7 @@ use domain::MeetingKey;
 
 use super::{CheckResult, FinalState, UseCaseOutcome};
 use crate::simulator::front_end::told_meeting;
+use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::meeting_name;
 
@@ -48,8 +49,11 @@ pub(crate) fn check_told(sim: &SimRun, url: &str) {
         let mut sim_servers = sim.servers();
         if let Some(sim_server) = server.and_then(|server| sim_servers.get_mut(&server.0)) {
             sim_server.advance(now);
+            // Another balancer's meeting, which no create of the front-end was answered with, is not the one that is over.
+            let is_meant = |it: &&SimMeeting| !it.is_foreign() || it.acknowledged_at.is_some();
+            let running = sim_server.meeting(&key).filter(is_meant);
             // Before its server lists it, nobody can find it there.
-            let runs_since = sim_server.meeting(&key).map(|sim_meeting| sim_meeting.listed_since);
+            let runs_since = running.map(|sim_meeting| sim_meeting.listed_since);
             let known_since = runs_since.max(expectations.recorded_since(&key));
             let message_ms = MAX_MESSAGE_MS + 2 * sim.scenario.skew_ms;
             let is_known =
