@@ -118,9 +118,6 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     };
     let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb =
-        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let clock_watch = Arc::new(ClockWatch::new());
     let mut app = App {
         pool: state.clone(),
@@ -143,7 +140,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         recording_store,
         blobs: recordings::build_blobs(config)?,
         tokens: state.clone(),
-        bbb: Arc::new(bbb),
+        bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(WatchedClock::new(Arc::new(SystemClock), clock_watch.clone())),
         clock_watch,
@@ -165,6 +162,11 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         uploads,
         playback: playback.map(Arc::new),
     })
+}
+
+fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
 /// The data directory that [`wire`] would use. Creates nothing.
