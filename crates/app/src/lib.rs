@@ -18,6 +18,7 @@ pub mod heartbeat;
 mod join_target;
 mod kept_create;
 mod live_failures;
+mod meeting_owner;
 pub mod memory;
 pub mod odd_answers;
 mod placement;

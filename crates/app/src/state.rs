@@ -14,7 +14,7 @@ use domain::forecast::PoolForecast;
 use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
 pub use change_budgets::ChangeBudgets;
-pub use clock_watch::ClockWatch;
+pub use clock_watch::{ClockWatch, WatchedClock};
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;

@@ -112,10 +112,14 @@ impl MeetingOrigin {
     }
 
     /// Returns the origin after a create of this deployment was answered by the recorded server.
-    /// `has_claim` tells whether the record was made for that create.
+    /// `has_claim` tells whether the record was made for that create. A reply about a meeting that began
+    /// before the known one was overtaken by another reply: that meeting is over.
     #[must_use]
     pub fn with_reply(&self, reply: &Self, has_claim: bool) -> Self {
-        if reply.identity.is_none() {
+        let began_at = |origin: &Self| origin.identity.as_ref().map(|it| it.created_at);
+        let is_overtaken =
+            began_at(reply) < began_at(self) && self.is_other_meeting(reply.identity.as_ref());
+        if reply.identity.is_none() || is_overtaken {
             return self.clone();
         }
         let is_same = self.is_same_meeting(reply.identity.as_ref());
@@ -245,6 +249,17 @@ mod tests {
         ] {
             assert_eq!(known.with_reply(reply, has_claim), *expected, "{known:?} {reply:?}");
         }
+    }
+
+    #[test]
+    fn an_overtaken_reply_changes_nothing() {
+        let known = MeetingOrigin::proven(identity("j", 6));
+        let earlier = MeetingOrigin::proven(identity("i", 5));
+        assert_eq!(known.with_reply(&earlier, false), known);
+        assert_eq!(known.with_reply(&earlier, true), known);
+        assert_eq!(earlier.with_reply(&known, false), known);
+        let odd = MeetingOrigin::proven(identity("<j", 5));
+        assert_eq!(earlier.with_reply(&odd, false), odd, "it is the answer that came last");
     }
 
     #[test]

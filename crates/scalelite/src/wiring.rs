@@ -18,7 +18,7 @@ use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
-use app::state::ClockWatch;
+use app::state::{ClockWatch, WatchedClock};
 use app::store_migration::Stores;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
@@ -118,9 +118,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     };
     let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb =
-        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    let clock_watch = Arc::new(ClockWatch::new());
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -142,10 +140,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         recording_store,
         blobs: recordings::build_blobs(config)?,
         tokens: state.clone(),
-        bbb: Arc::new(bbb),
+        bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
-        clock: Arc::new(SystemClock),
-        clock_watch: Arc::new(ClockWatch::new()),
+        clock: Arc::new(WatchedClock::new(Arc::new(SystemClock), clock_watch.clone())),
+        clock_watch,
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
@@ -164,6 +162,11 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         uploads,
         playback: playback.map(Arc::new),
     })
+}
+
+fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
 /// The data directory that [`wire`] would use. Creates nothing.

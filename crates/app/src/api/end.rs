@@ -9,12 +9,13 @@ use domain::poll::PendingEnd;
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::end_callbacks;
+use crate::meeting_owner::{MeetingOwner, find_owner};
 use crate::ports::MeetingOnServer;
 use crate::sessions;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{MEETING_UNREACHABLE, RequestLog, forward_reply, meeting_key};
+use super::request::{MEETING_UNREACHABLE, RequestLog, forward_reply, is_own_meeting, meeting_key};
 
 /// How often [`forget_ended_meeting`] is tried again when the meeting was confirmed meanwhile.
 const MAX_FORGET_ATTEMPTS: usize = 3;
@@ -87,12 +88,22 @@ pub(crate) async fn forget_ended_meeting(
     Ok(true)
 }
 
-/// Ends a meeting on its server, and forgets it if the server has ended it or does not have it.
+/// Ends a meeting on its server, and forgets it if the server has ended it or does not have it. While its create is under way, the
+/// server may have another tenant's meeting of that id, which is left alone.
 pub(crate) async fn end_on_server(
     app: &App,
     recorded: &MeetingOnServer,
     password: &str,
 ) -> Result<Bytes, ApiError> {
+    if !is_own_meeting(&recorded.meeting) {
+        let owner = find_owner(app, recorded).await;
+        let owner = owner.map_err(|error| ApiError::Unanswered(MEETING_UNREACHABLE, error))?;
+        if owner == MeetingOwner::Another {
+            // What the create under way may still make is ended by polls.
+            forget_ended_meeting(app, recorded, false).await?;
+            return Err(ApiError::NotFound);
+        }
+    }
     let mut query = meeting_query(&recorded.meeting.key.id);
     // The password is always sent, as the original does: old servers refuse a call without it.
     query.set("password", password);
@@ -111,7 +122,7 @@ pub(crate) async fn end_on_server(
 #[cfg(test)]
 mod tests {
     use bbb::response::build_success;
-    use domain::{Meeting, MeetingIdentity, MeetingOrigin};
+    use domain::{Claim, Meeting, MeetingIdentity, MeetingOrigin};
 
     use super::*;
     use crate::test_app::{START, replace_record, test_app_with_changes, test_meeting};
@@ -143,5 +154,33 @@ mod tests {
     async fn a_poll_that_comes_late_does_not_keep_an_ended_meeting() {
         assert!(!is_recorded_after_late_poll("i").await);
         assert!(is_recorded_after_late_poll("j").await, "a create may have made another one");
+    }
+
+    /// Ends the meeting of a tenant whose create is under way, on a server that has one of this owner.
+    async fn end_claimed(owner: &'static str) -> (bool, Vec<String>) {
+        let (app, servers) = test_app_with_changes(&["a"], move |_, _| {
+            let metadata =
+                format!("<metadata><tenant-id>{owner}</tenant-id></metadata></response>");
+            Some((build_success(&[]).replace("</response>", &metadata), 10))
+        })
+        .await;
+        let claim = Claim { token: "t".to_owned(), until: START.plus_ms(30_000) };
+        let meeting = Meeting { claim: Some(claim), ..test_meeting(Some("t"), "m", "a") };
+        assert!(app.pool.restore_meeting(&meeting).await.unwrap());
+        let recorded = app.pool.find_meeting(&meeting.key).await.unwrap().unwrap();
+        let is_ended = end_on_server(&app, &recorded, "").await.is_ok();
+        assert_eq!(app.pool.find_meeting(&meeting.key).await.unwrap(), None);
+        assert_eq!(app.pool.list_pending_ends().await.unwrap().len(), 1);
+        (is_ended, servers.calls())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_meeting_of_another_tenant_is_left_running_while_a_create_is_under_way() {
+        let (is_ended, calls) = end_claimed("t").await;
+        assert!(is_ended);
+        assert_eq!(calls, ["a getMeetingInfo", "a end"]);
+        let (is_ended, calls) = end_claimed("other").await;
+        assert!(!is_ended);
+        assert_eq!(calls, ["a getMeetingInfo"]);
     }
 }

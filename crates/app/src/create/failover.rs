@@ -28,7 +28,7 @@ use super::keep::seal_create;
 use super::late_replies::end_late_meetings;
 use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
-use super::recreate::{end_unwanted, is_recorded};
+use super::recreate::{end_unwanted, was_ended};
 use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::send::{
@@ -317,7 +317,7 @@ impl Failover<'_> {
         meeting.origin = origin_of_reply(app, &reply, self.attempts.unanswered_since(number));
         // A meeting that a poll had found was read without our claim, which may have gone on to another server since.
         meeting.claim.get_or_insert_with(|| self.place_request.claim.clone());
-        if success && self.request.revived.is_some() && !is_recorded(self.request).await {
+        if success && self.request.revived.is_some() && was_ended(self.request).await {
             self.attempts.set_state(number, AttemptState::MayExist);
             let ends = self.attempts.pending_ends(self.request, &self.previous_servers, None);
             end_unwanted(self.request, &server, &meeting, &ends).await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::poll::PendingEnd;
-use domain::{Meeting, Server, ServerId};
+use domain::{Meeting, MeetingKey, Server, ServerId};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
@@ -12,7 +12,7 @@ use crate::callbacks;
 use crate::context::App;
 use crate::forecaster;
 use crate::kept_create::CreateParameters;
-use crate::ports::{BackendBody, KeptCreate, MeetingOnServer, PlaceOutcome};
+use crate::ports::{BackendBody, KeptCreate, MeetingOnServer, PlaceOutcome, StoreError};
 use crate::tenancy::Caller;
 
 use super::failover;
@@ -94,24 +94,40 @@ fn to_backend_body((content_type, bytes): (String, Bytes)) -> BackendBody {
 /// again, and the server may come back with the meeting. Not if somebody has ended it meanwhile.
 async fn restore_record(app: &App, record: &Meeting, kept: &KeptCreate) {
     let restored = async {
-        let ends = app.pool.list_pending_ends().await?;
-        if ends.iter().any(|end| end.key == record.key && end.is_requested()) {
+        let detached = Meeting { detached: true, ..record.clone() };
+        if is_end_requested(app, &record.key).await? || !app.pool.restore_meeting(&detached).await?
+        {
             return Ok(false);
         }
-        let detached = Meeting { detached: true, ..record.clone() };
-        Ok(app.pool.restore_meeting(&detached).await?
-            && app.kept_creates.keep_create(&record.key, kept).await?)
+        // An end that came in between has found no record.
+        if is_end_requested(app, &record.key).await? {
+            let seen_at = Some(record.seen_at);
+            app.pool.forget_meeting(&record.key, &record.server, seen_at, None).await?;
+            return Ok(false);
+        }
+        app.kept_creates.keep_create(&record.key, kept).await
     };
-    let restored: Result<bool, crate::ports::StoreError> = restored.await;
+    let restored: Result<bool, StoreError> = restored.await;
     if let Err(error) = restored {
         tracing::warn!(meeting = record.key.id, %error, "record of a meeting not restored");
     }
 }
 
-/// Whether the meeting of a revival is still recorded: an end that came meanwhile has deleted the record.
-pub(super) async fn is_recorded(request: &CreateRequest<'_>) -> bool {
+/// Whether somebody has ended the meeting of a revival meanwhile: its record is gone, and an end was requested. A record that is
+/// gone without a request was lost with the store or with the entry of its server, and the meeting is wanted.
+pub(super) async fn was_ended(request: &CreateRequest<'_>) -> bool {
     // If the store does not say, the meeting is confirmed like any other.
-    request.app.pool.find_meeting(&request.key).await.map_or(true, |found| found.is_some())
+    let pool = &request.app.pool;
+    if !matches!(pool.find_meeting(&request.key).await, Ok(None)) {
+        return false;
+    }
+    is_end_requested(request.app, &request.key).await.unwrap_or(false)
+}
+
+/// Whether somebody has ended a meeting, and that is not done everywhere yet.
+async fn is_end_requested(app: &App, key: &MeetingKey) -> Result<bool, StoreError> {
+    let ends = app.pool.list_pending_ends().await?;
+    Ok(ends.iter().any(|end| end.key == *key && end.is_requested()))
 }
 
 /// Ends a meeting that was made for a revival and is not wanted any more, there and wherever a server may
@@ -133,4 +149,57 @@ pub(super) async fn end_unwanted(
     let ended = app.call_server_briefly(server, "end", &end_query(meeting)).await;
     let ended = ended.is_ok_and(|reply| reply.response.success);
     tracing::info!(server = %server.id, host, meeting = meeting.key.id, ended, "meeting was ended during its revival");
+}
+
+#[cfg(test)]
+mod tests {
+    use bbb::Query;
+    use bbb::response::build_success;
+    use domain::{MeetingIdentity, MeetingOrigin, Timestamp};
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::test_app::{START, test_app_with_changes, test_meeting, test_server};
+
+    /// Makes a meeting of the offline server `a` anew on `b`, while its record disappears with or without a request.
+    async fn recreate_forgotten(is_requested: bool) -> (bool, bool, bool) {
+        let (app, servers) = test_app_with_changes(&["b"], move |app, (_, call, _)| {
+            if call == "create" {
+                let record = test_meeting(None, "m", "b");
+                let end = PendingEnd::of_unnamed(&record, Timestamp::default(), START);
+                let end = Some(&end).filter(|_| is_requested);
+                let forgotten =
+                    app.pool.forget_meeting(&record.key, &record.server, None, end).now_or_never();
+                assert!(matches!(forgotten, Some(Ok(true))));
+            }
+            let fields = [("internalMeetingID", "anew"), ("createTime", "1800000000005")];
+            Some((build_success(&fields), 10))
+        })
+        .await;
+        let mut offline = test_server("a");
+        offline.health.online = false;
+        assert!(app.pool.add_server(offline.clone()).await.unwrap());
+        let mut meeting = test_meeting(None, "m", "a");
+        meeting.detached = true;
+        let identity = MeetingIdentity::from_parts(Some("old".to_owned()), START);
+        meeting.origin = MeetingOrigin::proven(identity);
+        assert!(app.pool.restore_meeting(&meeting).await.unwrap());
+        let parameters =
+            CreateParameters::of_create(Query::default(), None, &bbb::Response::default(), &[])
+                .unwrap();
+        let kept = parameters.seal(&app, &meeting.key, "old").unwrap();
+        assert!(app.kept_creates.keep_create(&meeting.key, &kept).await.unwrap());
+        let recorded = MeetingOnServer { meeting: meeting.clone(), server: offline };
+        let caller = Caller::default();
+        let outcome = recreate_meeting(&app, &caller, &recorded, &kept, parameters).await;
+        let is_recorded = app.pool.find_meeting(&meeting.key).await.unwrap().is_some();
+        let is_ended = servers.calls().iter().any(|call| call == "b end");
+        (matches!(outcome, Recreated::Made(_)), is_recorded, is_ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revived_meeting_is_ended_only_if_somebody_ended_it_meanwhile() {
+        assert_eq!(recreate_forgotten(true).await, (false, false, true));
+        assert_eq!(recreate_forgotten(false).await, (true, true, false), "the store lost it");
+    }
 }

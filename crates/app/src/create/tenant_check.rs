@@ -1,10 +1,10 @@
 //! Checks whose meeting a server has already. BBB servers know no tenants: one that is asked to create a meeting whose id
 //! another tenant uses says that the meeting is there.
 
-use bbb::response::parse_text_elements;
 use tokio::time::timeout_at;
 
-use crate::backend::{BackendError, meeting_query};
+use crate::backend::{BackendError, BbbReply};
+use crate::meeting_owner::{self, MeetingOwner};
 use crate::ports::MeetingOnServer;
 
 use super::request::CreateRequest;
@@ -18,20 +18,31 @@ pub(super) async fn check_tenant(
     reply: CreateReply,
 ) -> CreateReply {
     let reply = reply?;
-    let key = reply.response.message_key.as_str();
-    let Some(tenant) =
-        request.caller.tenant().filter(|_| key == ALREADY_EXISTS || key == "idNotUnique")
-    else {
+    if !tells_of_earlier_meeting(&reply) {
         return Ok(reply);
-    };
-    let query = meeting_query(&target.meeting.key.id);
-    let info = request.app.call_server_briefly(&target.server, "getMeetingInfo", &query);
+    }
+    match find_owner(request, target).await {
+        Some(MeetingOwner::Tenant) => Ok(reply),
+        _ => Err(BackendError::Occupied),
+    }
+}
+
+/// Whether a reply to a create says that a meeting was there before.
+pub(super) fn tells_of_earlier_meeting(reply: &BbbReply) -> bool {
+    let key = reply.response.message_key.as_str();
+    key == ALREADY_EXISTS || key == "idNotUnique"
+}
+
+/// Asks a server whose the meeting is that it has under the id of a create; `None` if it does not say. Without tenants it is
+/// the caller's.
+pub(super) async fn find_owner(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+) -> Option<MeetingOwner> {
+    if request.caller.tenant().is_none() {
+        return Some(MeetingOwner::Tenant);
+    }
     // Not longer than the create's time, which its claim does not outlast by much.
-    let Ok(Ok(info)) = timeout_at(request.deadline, info).await else {
-        return Err(BackendError::Occupied);
-    };
-    let elements = parse_text_elements(&info.body);
-    let owner = elements.iter().find(|(path, _)| path == "response/metadata/tenant-id");
-    let is_other_tenants = owner.is_none_or(|(_, owner)| *owner != tenant.id);
-    if info.response.success && is_other_tenants { Err(BackendError::Occupied) } else { Ok(reply) }
+    let owner = timeout_at(request.deadline, meeting_owner::find_owner(request.app, target)).await;
+    owner.ok()?.ok()
 }

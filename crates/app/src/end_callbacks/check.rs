@@ -204,8 +204,9 @@ async fn confirm_over(
     let suspected_at = callback.suspected_at.unwrap_or(now);
     let unclear =
         |check_in_ms| EndFinding::Unclear { suspected_at: Some(suspected_at), check_in_ms };
-    if let Some(recorded) = app.pool.find_meeting(&callback.key).await?
-        && (recorded.meeting.claim.is_some() || !is_gone_there(app, callback, &recorded).await)
+    let recorded = app.pool.find_meeting(&callback.key).await?;
+    if let Some(recorded) = &recorded
+        && (recorded.meeting.claim.is_some() || !is_gone_there(app, callback, recorded).await)
     {
         return Ok(unclear(SOON_MS));
     }
@@ -218,7 +219,21 @@ async fn confirm_over(
     if misses_report && suspected_ms < REPORT_WAIT_MS {
         return Ok(unclear(REPORT_WAIT_MS - suspected_ms));
     }
-    Ok(EndFinding::Over)
+    // Servers may have taken seconds to answer.
+    let is_same = is_same_record(recorded, app.pool.find_meeting(&callback.key).await?);
+    Ok(if is_same { EndFinding::Over } else { unclear(SOON_MS) })
+}
+
+/// Whether a meeting is still recorded as it was before, or not at all.
+fn is_same_record(before: Option<MeetingOnServer>, now: Option<MeetingOnServer>) -> bool {
+    match (before, now) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(before), Some(now)) => {
+            let is_same = before.meeting.origin == now.meeting.origin;
+            now.meeting.claim.is_none() && now.server.id == before.server.id && is_same
+        }
+    }
 }
 
 /// Whether the server on which the meeting is recorded now does not have it.
@@ -235,10 +250,8 @@ async fn may_have_copy(app: &App, callback: &EndCallback) -> Result<bool, StoreE
     for end in pending_ends {
         let Some(server) = app.pool.find_server(&end.server).await? else { continue };
         let may_run = match ask(app, &server, &callback.key.id).await {
-            MeetingAnswer::Runs(found) => {
-                let ids = found.as_ref().zip(end.internal_id.as_ref());
-                ids.is_none_or(|(found, ended)| found.internal_id == *ended)
-            }
+            // What was there before the create is no copy.
+            MeetingAnswer::Runs(found) => found.is_none_or(|found| end.proves(&found)),
             MeetingAnswer::Silent => true,
             MeetingAnswer::Gone | MeetingAnswer::Refused => false,
         };

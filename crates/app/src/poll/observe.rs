@@ -26,8 +26,21 @@ pub(super) fn poll_options(app: &App, server: &Server) -> CallOptions {
     }
 }
 
-/// Asks a server for its meetings, for at most that time.
+/// What the clock may differ from the time that a poll took, in ms; otherwise it was set meanwhile.
+const MAX_DRIFT_MS: i64 = 60_000;
+
+/// Asks a server for its meetings, for at most that time; once more if the clock was set meanwhile: records that were written before
+/// and after that cannot be compared with the poll.
 pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
+    let observation = observe_once(app, server, timeout_ms).await;
+    let drift_ms = app.clock.now().ms_since(observation.finished_at);
+    if drift_ms.saturating_abs() <= MAX_DRIFT_MS {
+        return observation;
+    }
+    observe_once(app, server, timeout_ms).await
+}
+
+async fn observe_once(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
     let (started_at, started) = (app.clock.now(), Instant::now());
     let known_answer = server.health.answered_at;
     let call = app.fetch_meetings(server, poll_options(app, server));
@@ -101,4 +114,34 @@ fn has_own_voice_bridge(meeting: &ListedMeeting, policy: VoiceBridgePolicy) -> b
         return false;
     };
     policy.use_external || generate_candidates(policy, &meeting.id, None).contains(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bbb::response::build_success;
+
+    use super::*;
+    use crate::memory::ManualClock;
+    use crate::test_app::{START, test_app, test_server};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_during_which_the_clock_was_set_is_repeated() {
+        for (steps_ms, polls) in [([0, 0], 1), ([86_400_000, 0], 2), ([-3_600_000, 0], 2)] {
+            let clock = Arc::new(ManualClock::starting_at(START));
+            let (set, asked) = (clock.clone(), AtomicUsize::new(0));
+            let (app, servers) = test_app(&["a"], move |_| {
+                let step_ms = steps_ms.get(asked.fetch_add(1, Ordering::SeqCst));
+                set.advance_ms(step_ms.copied().unwrap_or(0));
+                Some((build_success(&[]), 10))
+            })
+            .await;
+            let app = App { clock, ..app };
+            let observation = observe_server(&app, &test_server("a"), 10_000).await;
+            assert_eq!(servers.calls().len(), polls);
+            assert_eq!(observation.started_at, START.plus_ms(steps_ms[0]));
+        }
+    }
 }

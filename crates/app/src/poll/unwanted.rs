@@ -1,6 +1,6 @@
 //! Ends meetings on servers where they are unwanted.
 
-use domain::poll::UnwantedMeeting;
+use domain::poll::{PendingEnd, UnwantedMeeting};
 use domain::{Meeting, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
@@ -100,7 +100,12 @@ async fn is_still_unwanted(
 ) -> bool {
     let record = find_record_location(app, unwanted).await;
     let Some(kept_by) = &unwanted.kept_by else {
-        return !matches!(record, RecordLocation::Unsure);
+        return match record {
+            RecordLocation::NotRecorded => !was_recorded(app, unwanted).await,
+            // Somebody ended whatever is there. Otherwise polls decide between two copies.
+            RecordLocation::OtherServer(_) => unwanted.internal_id.is_none(),
+            RecordLocation::Unsure => false,
+        };
     };
     let RecordLocation::OtherServer(recorded) = record else { return false };
     // The record is read again, since it may have changed during the calls.
@@ -110,6 +115,20 @@ async fn is_still_unwanted(
             find_record_location(app, unwanted).await,
             RecordLocation::OtherServer(server) if server.id == *kept_by
         )
+}
+
+/// Whether the meeting that an unanswered create has left was recorded under another entry of its server: then a pending end
+/// there names it.
+async fn was_recorded(app: &App, unwanted: &UnwantedMeeting) -> bool {
+    if unwanted.internal_id.is_none() {
+        return false;
+    }
+    let is_it = |end: &PendingEnd| {
+        end.key == unwanted.key
+            && end.internal_id == unwanted.internal_id
+            && end.server != unwanted.server
+    };
+    app.pool.list_pending_ends().await.map_or(true, |ends| ends.iter().any(is_it))
 }
 
 /// Whether another tenant's meeting of that id is recorded there. Servers know no tenants, and would end that one.
@@ -150,7 +169,7 @@ async fn find_record_location(app: &App, unwanted: &UnwantedMeeting) -> RecordLo
 mod tests {
     use bbb::response::{build_failure, build_success};
     use domain::poll::PollOutcome;
-    use domain::{Claim, ServerId};
+    use domain::{Claim, MeetingIdentity, MeetingOrigin, ServerId};
 
     use super::*;
     use crate::test_app::{
@@ -199,6 +218,39 @@ mod tests {
             (None, meeting_info("on-b", 3), "its server is silent"),
         ] {
             assert!(!is_copy_ended(on_a, on_b).await, "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_create_has_left_stays_if_the_meeting_is_recorded_elsewhere_by_now() {
+        for (internal_id, ends) in [(Some("on-a".to_owned()), 0), (None, 1)] {
+            let (app, servers) = test_app(&["a", "b"], |_| success()).await;
+            let mut report = report_of_copy();
+            let unwanted = &mut report.outcome.unwanted[0];
+            (unwanted.kept_by, unwanted.internal_id) = (None, internal_id);
+            assert!(app.pool.restore_meeting(&test_meeting(None, "m", "b")).await.unwrap());
+            end_unwanted_meetings(&app, &report).await;
+            let ended = servers.calls().iter().filter(|call| *call == "a end").count();
+            assert_eq!(ended, ends);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_recorded_under_another_entry_of_the_server_stays() {
+        for (named, ends) in [("on-a", 0), ("another", 1)] {
+            let (app, servers) = test_app(&["a", "b"], |_| success()).await;
+            let mut report = report_of_copy();
+            report.outcome.unwanted[0].kept_by = None;
+            let mut replaced = test_meeting(None, "m", "b");
+            let identity = MeetingIdentity::from_parts(Some(named.to_owned()), START);
+            replaced.origin = MeetingOrigin::proven(identity);
+            let end = PendingEnd::of_replaced_record(&replaced, START);
+            let forgotten =
+                app.pool.forget_meeting(&replaced.key, &replaced.server, None, end.as_ref());
+            assert!(!forgotten.await.unwrap());
+            end_unwanted_meetings(&app, &report).await;
+            let ended = servers.calls().iter().filter(|call| *call == "a end").count();
+            assert_eq!(ended, ends, "{named}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! Notices that the clock was set, so that nothing is deleted by its age because of a wrong clock.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::Timestamp;
 use tokio::time::Instant;
+
+use crate::ports::Clock;
 
 /// A clock that differs from the time that has passed by no more than this was not set, in ms.
 const MAX_DRIFT_MS: i64 = 2 * 60_000;
@@ -17,8 +19,33 @@ const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub struct ClockWatch(Option<Mutex<Watch>>);
 
+/// A clock that is compared with the time that has passed whenever it is read: what was written while it was
+/// wrong looks old or young later on.
+pub struct WatchedClock {
+    clock: Arc<dyn Clock>,
+    watch: Arc<ClockWatch>,
+}
+
+impl WatchedClock {
+    /// Returns the clock under this watch.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, watch: Arc<ClockWatch>) -> Self {
+        Self { clock, watch }
+    }
+}
+
+impl Clock for WatchedClock {
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        self.watch.note(now);
+        now
+    }
+}
+
 #[derive(Debug, Default)]
 struct Watch {
+    /// Whether it is known when servers were last heard of before the process began.
+    knows_start: bool,
     /// The clock when it was last read, and the passing time then.
     last: Option<(Timestamp, Instant)>,
     /// How far ahead the clock was set, and has not been set back since, in ms.
@@ -40,8 +67,8 @@ impl ClockWatch {
         let Some(watch) = &self.0 else { return };
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
         let gap_ms = last_known.map_or(0, |last_known| now.ms_since(last_known));
-        if watch.last.is_none() && gap_ms > MAX_START_GAP_MS {
-            watch.ahead_ms = gap_ms;
+        if !std::mem::replace(&mut watch.knows_start, true) && gap_ms > MAX_START_GAP_MS {
+            watch.ahead_ms = watch.ahead_ms.max(gap_ms);
             watch.set_at = Some(Instant::now());
             tracing::warn!(
                 gap_ms,
@@ -49,6 +76,12 @@ impl ClockWatch {
             );
         }
         watch.note(now, Instant::now());
+    }
+
+    fn note(&self, now: Timestamp) {
+        if let Some(watch) = &self.0 {
+            watch.lock().unwrap_or_else(PoisonError::into_inner).note(now, Instant::now());
+        }
     }
 
     /// Notes what the clock says, and returns whether things may be deleted because they are old: not
@@ -122,6 +155,24 @@ mod tests {
         let watch = ClockWatch::new();
         watch.note_last_known(None, known);
         assert!(watch.may_delete_by_age(known), "there are no servers yet");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_is_watched_from_its_first_reading_on() {
+        let clock = Arc::new(crate::memory::ManualClock::starting_at(Timestamp(5 * TEN_YEARS_MS)));
+        let watch = Arc::new(ClockWatch::new());
+        let watched = WatchedClock::new(clock.clone(), watch.clone());
+        // A record is written meanwhile, and no servers are polled.
+        clock.advance_ms(-TEN_YEARS_MS);
+        let written_at = watched.now();
+        clock.advance_ms(TEN_YEARS_MS);
+        assert!(!watch.may_delete_by_age(watched.now()), "{written_at:?} is not that long ago");
+        // The first poll takes nothing back.
+        clock.advance_ms(HOUR_MS);
+        let now = watched.now();
+        watch.note_last_known(Some(now.plus_ms(-HOUR_MS)), now);
+        clock.advance_ms(-2 * HOUR_MS);
+        assert!(!watch.may_delete_by_age(watched.now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! meetings that it reports and those that are recorded on it.
 
 mod pending_end;
+mod reported;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -18,8 +19,8 @@ use crate::time::Timestamp;
 pub use self::pending_end::PendingEnd;
 pub use self::unreadable::UnreadableMeetings;
 
+use self::reported::ReportedMeetings;
 use self::unreadable::fill_in_users;
-use self::unrecorded::ReportedMeetings;
 
 /// Number of consecutive successful polls that do not report a meeting after which it is forgotten.
 const MAX_MISSED_POLLS: u32 = 2;
@@ -156,7 +157,7 @@ pub struct UnwantedMeeting {
     pub server: ServerId,
     /// The meeting.
     pub key: MeetingKey,
-    /// Its `internalMeetingID`, if it is one of two duplicates.
+    /// Its `internalMeetingID`; `None` if somebody ended whatever has its id there.
     pub internal_id: Option<String>,
     /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
@@ -273,11 +274,16 @@ fn apply_response(
     // The records of a server that is not online yet stay as they are.
     let here = if server.is_online() { context.recorded_here } else { &[] };
     for meeting in here {
-        match reported.find(&meeting.key).filter(|found| may_be_claimed(meeting, found, now)) {
+        let is_replaced = reported.has_replaced(meeting);
+        let may_be_it = |found: &&ReportedMeeting| may_be_claimed(meeting, found, now);
+        match reported.find(&meeting.key).filter(may_be_it).filter(|_| !is_replaced) {
             Some(reported) => {
                 let update = update_reported(meeting, reported, context.pending_ends, now, policy);
                 outcome.attached += usize::from(meeting.detached);
                 outcome.meeting_updates.push((meeting.key.clone(), update));
+            }
+            None if is_replaced && !meeting.was_seen_since(observation.started_at) => {
+                outcome.meeting_updates.push((meeting.key.clone(), MeetingUpdate::Forgotten));
             }
             None if unreadable.may_include_record(meeting, observation.started_at) => {
                 let update = unreadable.update_record(meeting, now);

@@ -46,15 +46,15 @@ impl PendingEnd {
     #[must_use]
     pub fn of_replaced_record(record: &Meeting, now: Timestamp) -> Option<Self> {
         let identity = record.origin.identity.as_ref().filter(|_| record.origin.is_proven);
-        // An expired claim says that a create was sent and not what became of it.
-        let (internal_id, create_sent_at) = match (identity, &record.claim) {
-            (Some(identity), _) => (Some(identity.internal_id.clone()), identity.created_at),
-            (None, Some(_)) => (None, record.placed_at),
+        // An expired claim says that a create was sent and not what became of it. It outlasts its create.
+        let (internal_id, create_sent_at, since) = match (identity, &record.claim) {
+            (Some(identity), _) => (Some(identity.internal_id.clone()), identity.created_at, now),
+            (None, Some(claim)) => (None, record.placed_at, claim.until.min(now)),
             (None, None) => return None,
         };
         let (server, key) = (record.server.clone(), record.key.clone());
         let moderator_pw = record.moderator_pw.clone();
-        Some(Self { server, key, internal_id, moderator_pw, since: now, create_sent_at })
+        Some(Self { server, key, internal_id, moderator_pw, since, create_sent_at })
     }
 
     /// Returns what a store keeps if this pending end is added to `known`, which is one of the same
@@ -96,24 +96,27 @@ impl PendingEnd {
     }
 
     /// Returns whether a reported meeting with this key is the one to end, judging by its
-    /// `internalMeetingID` or, if that is not known, by when it began.
+    /// `internalMeetingID` or, if that is not known, by when it began. A server starts no two meetings
+    /// with one id at the same time: one that began when the named one did is that one, and one of the
+    /// two ids was odd.
     #[must_use]
     pub fn applies_to(&self, reported: &ReportedMeeting) -> bool {
-        if self.internal_id.is_some() {
-            return self.internal_id == reported.internal_id;
+        self.is_about(reported.internal_id.as_deref(), reported.created_at)
+    }
+
+    fn is_about(&self, internal_id: Option<&str>, created_at: Timestamp) -> bool {
+        let began_then = !self.is_requested() && self.create_sent_at == created_at;
+        match &self.internal_id {
+            Some(named) => internal_id == Some(named.as_str()) || began_then,
+            None => self.window().contains(created_at),
         }
-        self.window().contains(reported.created_at)
     }
 
     /// Returns whether a meeting with this key and identity on the server was made by a create of
     /// this deployment. The Redis script `confirm_meeting.lua` follows the same rule.
     #[must_use]
     pub fn proves(&self, identity: &MeetingIdentity) -> bool {
-        let is_it = match &self.internal_id {
-            Some(internal_id) => *internal_id == identity.internal_id,
-            None => self.window().contains(identity.created_at),
-        };
-        is_it && !self.is_requested()
+        !self.is_requested() && self.is_about(Some(&identity.internal_id), identity.created_at)
     }
 
     fn window(&self) -> CreateWindow {
@@ -174,5 +177,36 @@ mod tests {
         assert_eq!(within.added_to(Some(&first)), first, "it was under way for as long");
         let later = pending_end(None, 1_001 + MAX_GAP_MS, 50_000);
         assert_eq!(later.added_to(Some(&first)), later);
+    }
+
+    #[test]
+    fn a_named_meeting_is_known_by_its_time_as_well() {
+        let end = pending_end(Some("<<i"), 5_000, 9_000);
+        let found = |internal_id: &str, created_at: i64| {
+            let internal_id = Some(internal_id.to_owned());
+            let created_at = Timestamp(created_at);
+            let reported =
+                ReportedMeeting { internal_id, created_at, ..ReportedMeeting::default() };
+            let identity = reported.identity().unwrap();
+            (end.applies_to(&reported), end.proves(&identity))
+        };
+        assert_eq!(found("<<i", 7_000), (true, true));
+        assert_eq!(found("i", 5_000), (true, true), "its id was odd");
+        assert_eq!(found("i", 5_001), (false, false));
+        let requested = end.after_request(Timestamp(9_000)).unwrap();
+        assert!(!requested.applies_to(&ReportedMeeting::default()));
+    }
+
+    #[test]
+    fn an_expired_claim_says_until_when_its_create_was_under_way() {
+        let claim = crate::meeting::Claim { token: "t".to_owned(), until: Timestamp(34_000) };
+        let record =
+            Meeting { claim: Some(claim), placed_at: Timestamp(1_000), ..Meeting::default() };
+        let since = |now: i64| {
+            let end = PendingEnd::of_replaced_record(&record, Timestamp(now)).unwrap();
+            (end.create_sent_at.0, end.since.0)
+        };
+        assert_eq!(since(90_000), (1_000, 34_000));
+        assert_eq!(since(20_000), (1_000, 20_000), "it was given up");
     }
 }

@@ -86,6 +86,45 @@ fn a_claim_of_a_tenant_is_not_ended_by_a_meeting_that_was_there_before() {
 }
 
 #[test]
+fn a_meeting_that_another_one_has_replaced_is_over() {
+    let identity = |id: &str, age_ms: i64| {
+        MeetingIdentity::from_parts(Some(id.to_owned()), NOW.plus_ms(-age_ms))
+    };
+    let mut record = meeting("m", false, NOW.plus_ms(-90_000));
+    record.key.tenant = Some("t-1".to_owned());
+    record.origin = MeetingOrigin::proven(identity("i", 90_000));
+    let update = |record: &Meeting, found: &[(&str, i64, Option<&str>)]| {
+        let reported = |(id, age_ms, tenant): &(&str, i64, Option<&str>)| ReportedMeeting {
+            internal_id: Some((*id).to_owned()),
+            tenant: tenant.map(str::to_owned),
+            ..reported_meeting("m", *age_ms, 3)
+        };
+        let observation = observation(Ok(found.iter().map(reported).collect()));
+        let (here, mut server) = ([record.clone()], server());
+        let outcome = apply_poll(&mut server, context_of(&here), &observation, &POLICY);
+        assert_eq!(outcome.adopted, [], "its record is in the way");
+        outcome.meeting_updates.into_iter().next().map(|(_, update)| update)
+    };
+    for tenant in [None, Some("t-2")] {
+        let replaced = update(&record, &[("j", 60_000, tenant)]);
+        assert_eq!(replaced, Some(MeetingUpdate::Forgotten), "{tenant:?}");
+    }
+    let is_reported = |found: &[(&str, i64, Option<&str>)]| {
+        matches!(update(&record, found), Some(MeetingUpdate::Reported(..)))
+    };
+    assert!(is_reported(&[("j", 60_000, Some("t-1"))]), "it was started anew");
+    assert!(is_reported(&[("i", 90_000, None)]));
+    assert!(is_reported(&[("<i", 90_000, None)]), "its identity is odd for now");
+    assert!(is_reported(&[("j", 120_000, None)]), "that one was there before");
+    assert!(is_reported(&[("j", 60_000, None), ("i", 90_000, Some("t-1"))]));
+    let seen = Meeting { seen_at: NOW, ..record.clone() };
+    assert_eq!(update(&seen, &[("j", 60_000, None)]), None, "it was confirmed meanwhile");
+    let unknown = Meeting { origin: MeetingOrigin::default(), ..record.clone() };
+    let found = update(&unknown, &[("j", 60_000, None)]);
+    assert!(matches!(found, Some(MeetingUpdate::Reported(..))));
+}
+
+#[test]
 fn load_and_statistics_follow_from_the_meetings() {
     let mut server = server();
     let mut breakout = reported_meeting("b", 1000, 4);

@@ -12,6 +12,7 @@ use crate::origin::MeetingOrigin;
 use crate::server::{AdminState, Server, ServerId};
 use crate::time::Timestamp;
 
+use super::reported::ReportedMeetings;
 use super::{
     PendingEnd, PollContext, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere,
     ReportedMeeting, UnwantedMeeting, expected_users,
@@ -19,80 +20,6 @@ use super::{
 
 /// Time after which a create request that has not led to a meeting is considered lost, in ms.
 const CREATE_LOST_AFTER_MS: i64 = 2 * 60_000;
-
-/// The meetings of a response, indexed by their ids.
-pub(super) struct ReportedMeetings<'a> {
-    meetings: &'a [ReportedMeeting],
-    by_id: HashMap<&'a str, Vec<&'a ReportedMeeting>>,
-}
-
-impl ReportedMeeting {
-    /// Returns whether this may be the meeting with that key. A meeting that names no tenant may
-    /// belong to any tenant.
-    pub(super) fn has_key(&self, key: &MeetingKey) -> bool {
-        self.id == key.id && (self.tenant.is_none() || self.tenant == key.tenant)
-    }
-}
-
-impl<'a> ReportedMeetings<'a> {
-    pub(super) fn new(meetings: &'a [ReportedMeeting]) -> Self {
-        let mut by_id: HashMap<&str, Vec<&ReportedMeeting>> = HashMap::new();
-        for meeting in meetings {
-            by_id.entry(meeting.id.as_str()).or_default().push(meeting);
-        }
-        Self { meetings, by_id }
-    }
-
-    pub(super) fn find(&self, key: &MeetingKey) -> Option<&'a ReportedMeeting> {
-        self.by_id.get(key.id.as_str())?.iter().find(|meeting| meeting.has_key(key)).copied()
-    }
-
-    /// Returns the number of users that all meetings count as. Breakout rooms do not count.
-    pub(super) fn counted_users(
-        &self,
-        here: &[Meeting],
-        now: Timestamp,
-        policy: &PollPolicy,
-    ) -> u64 {
-        let records: HashMap<&str, &Meeting> =
-            here.iter().map(|meeting| (meeting.key.id.as_str(), meeting)).collect();
-        let users = |meeting: &ReportedMeeting| {
-            let record =
-                records.get(meeting.id.as_str()).filter(|record| meeting.has_key(&record.key));
-            let expected =
-                record.map_or(policy.load.min_user_count, |record| expected_users(record, policy));
-            let placed_at = record.map_or(meeting.created_at, |record| record.placed_at);
-            let created_at = meeting.created_at_or(placed_at);
-            let load = policy.load.meeting_load(created_at, expected, meeting.users);
-            load.counted_users(now)
-        };
-        let counted = self.meetings.iter().filter(|meeting| !meeting.is_breakout);
-        counted.map(|meeting| u64::from(users(meeting))).sum()
-    }
-
-    /// Iterates over the meetings that are not recorded on the server. Breakout rooms are never
-    /// recorded, so they are left out.
-    pub(super) fn list_unrecorded(
-        &self,
-        here: &[Meeting],
-    ) -> impl Iterator<Item = &'a ReportedMeeting> {
-        let mut recorded: HashMap<&str, Vec<&MeetingKey>> = HashMap::new();
-        for meeting in here {
-            recorded.entry(meeting.key.id.as_str()).or_default().push(&meeting.key);
-        }
-        let is_recorded = |meeting: &ReportedMeeting| {
-            recorded
-                .get(meeting.id.as_str())
-                .is_some_and(|keys| keys.iter().any(|key| meeting.has_key(key)))
-        };
-        let unrecorded: Vec<&ReportedMeeting> = self
-            .meetings
-            .iter()
-            .filter(|meeting| !meeting.is_breakout && !is_recorded(meeting))
-            .collect();
-        unrecorded.into_iter()
-    }
-}
 
 /// What the decisions about the meetings of one response are based on.
 struct Situation<'a> {
@@ -141,10 +68,7 @@ impl Situation<'_> {
         let is_recorded =
             here.any(|meeting| meeting.key == pending_end.key && meeting.claim.is_none());
         let is_another = |found: &ReportedMeeting| {
-            // One that began at the same time is that one, and its internalMeetingID is odd for now.
-            pending_end.internal_id.is_some()
-                && !pending_end.applies_to(found)
-                && found.created_at != pending_end.create_sent_at
+            pending_end.internal_id.is_some() && !pending_end.applies_to(found)
         };
         let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
             && !self.observation.unreadable.may_include(&pending_end.key.id);
@@ -179,9 +103,11 @@ impl Situation<'_> {
             (None, Some(end))
                 if meeting.users == 0
                     && !meeting.has_unknown_users
-                    && end.internal_id.is_none() =>
+                    && end.internal_id.is_none()
+                    && !end.is_requested() =>
             {
-                outcome.unwanted.push(self.end_pending(end));
+                let internal_id = meeting.internal_id.clone();
+                outcome.unwanted.push(UnwantedMeeting { internal_id, ..self.end_pending(end) });
             }
             (_, Some(pending_end)) if pending_end.is_requested() => {
                 outcome.unwanted.push(self.end_pending(pending_end));
@@ -220,7 +146,12 @@ impl Situation<'_> {
         let is_gone = record.detached || !recorded.is_in_full_use;
         if is_in_full_use && is_gone {
             let (origin, password) = (record.origin.clone(), record.moderator_pw.clone());
-            self.record_here(self.new_record(meeting, Some(record), origin, password), outcome);
+            let moved = self.new_record(meeting, Some(record), origin, password);
+            if self.record_here(moved, outcome) && !recorded.has_same_secret {
+                // It may only claim to be that server, which may come back with the meeting.
+                let end = PendingEnd::of_replaced_record(record, self.observation.finished_at);
+                outcome.new_ends.extend(end);
+            }
         }
     }
 

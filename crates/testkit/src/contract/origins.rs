@@ -133,10 +133,15 @@ async fn a_meeting_that_was_there_before_is_adopted(factory: PoolFactory<'_>) {
     let confirmed = Meeting { origin: anew.clone(), ..meeting.clone() };
     store.confirm_meeting(&confirmed, NOW.plus_ms(9)).await;
     assert_eq!(find_origin(&store, "m").await, anew);
-    // A later reply about the same meeting takes nothing back.
-    let again = MeetingOrigin::adopted(identity("m-1", NOW.plus_ms(7)));
-    store.confirm_meeting(&Meeting { origin: again, ..meeting }, NOW.plus_ms(11)).await;
-    assert_eq!(find_origin(&store, "m").await, anew);
+    // A later reply about the same meeting takes nothing back, nor does one about an earlier meeting.
+    for overtaken in [
+        MeetingOrigin::adopted(identity("m-1", NOW.plus_ms(7))),
+        MeetingOrigin::proven(identity("m-9", NOW.plus_ms(6))),
+    ] {
+        let told = Meeting { origin: overtaken, ..meeting.clone() };
+        store.confirm_meeting(&told, NOW.plus_ms(11)).await;
+        assert_eq!(find_origin(&store, "m").await, anew);
+    }
 }
 
 async fn a_pending_end_proves_what_is_confirmed(factory: PoolFactory<'_>) {
@@ -147,7 +152,8 @@ async fn a_pending_end_proves_what_is_confirmed(factory: PoolFactory<'_>) {
         (created_at.plus_ms(5_001), None, false),
         (requested, None, false),
         (created_at.plus_ms(-900_000), Some("m-1"), true),
-        (created_at, Some("m-2"), false),
+        (created_at, Some("<<m-1"), true),
+        (created_at.plus_ms(1), Some("m-2"), false),
     ] {
         for is_found_by_poll in [false, true] {
             let store = two_servers(factory).await;
@@ -200,15 +206,19 @@ async fn a_copy_that_loses_its_record_is_to_be_ended(factory: PoolFactory<'_>) {
     let origin = MeetingOrigin::proven(identity("m-2", now));
     store.confirm_meeting(&Meeting { origin, ..new }, now).await;
     // The server comes back with the old meeting, which is a copy, and later with one of others.
-    let back = |internal_id: &str| vec![identified(internal_id, reported_meeting("m", NOW, 0))];
+    let back = |internal_id: &str, ms: i64| {
+        vec![identified(internal_id, reported_meeting("m", NOW.plus_ms(ms), 0))]
+    };
     let at = NOW.plus_ms(9000);
-    let report = store.record_poll("a", &successful_poll(at, back("m-1"))).await.expect("a server");
+    let list = back("m-1", 0);
+    let report = store.record_poll("a", &successful_poll(at, list)).await.expect("a server");
     let unwanted = &report.outcome.unwanted[0];
     assert_eq!(
         (&unwanted.server, unwanted.kept_by.clone()),
         (&server_id("a"), Some(server_id("b")))
     );
-    let report = store.record_poll("a", &successful_poll(at, back("m-9"))).await.expect("a server");
+    let list = back("m-9", 1);
+    let report = store.record_poll("a", &successful_poll(at, list)).await.expect("a server");
     assert_eq!((report.outcome.unwanted.len(), report.outcome.foreign), (0, 1));
 }
 
@@ -233,7 +243,8 @@ async fn an_expired_claim_leaves_a_pending_end(factory: PoolFactory<'_>) {
     store.update_server("a", ServerChange::with_state(AdminState::Cordoned)).await;
     let now = NOW.plus_ms(2 * CLAIM_MS);
     store.place_new_meeting(with_token("new", place_request_at(now, "m", &["11111"]))).await;
-    let expected = PendingEnd { since: now, create_sent_at: NOW, ..pending_end("a", "m") };
+    let since = NOW.plus_ms(CLAIM_MS);
+    let expected = PendingEnd { since, create_sent_at: NOW, ..pending_end("a", "m") };
     assert_eq!(store.list_pending_ends().await, [expected]);
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Expectations {
     pub(crate) polled_at: BTreeMap<ServerId, Timestamp>,
     /// When the store lost its data.
     pub(crate) store_lost_at: Option<Timestamp>,
+    /// Use cases that were under way when the store lost its data: they know what they have asked servers for.
+    pub(crate) running_at_loss: BTreeSet<u64>,
     /// When the last create of each meeting began.
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
     /// When a create of each meeting last succeeded.

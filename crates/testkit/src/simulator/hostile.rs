@@ -33,6 +33,7 @@ pub(crate) fn claim(sim: &SimRun, more_users: u32, with_identity: bool) {
                 }
                 (claimed.listed_since, claimed.created_by) = (now, 0);
                 (claimed.acknowledged_at, claimed.ended_at) = (None, None);
+                claimed.was_acknowledged = false;
                 (claimed.is_revived, claimed.is_of_repetition) = (false, false);
                 claimed.users = users;
                 (claimed.had_users, claimed.empty_since) = (true, None);

@@ -179,6 +179,7 @@ impl NetworkClient {
                 &self.use_case,
                 &sent.host,
                 key,
+                arrived_at,
             );
             self.sim.record_check("new_meetings_have_their_number", result);
         }

@@ -15,7 +15,8 @@ use app::ports::{
 };
 use app::server_backup;
 use app::state::{
-    ChangeBudgets, ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+    ChangeBudgets, ClockWatch, ResponseTimes, Revivals, ServerBackup, SharedForecast,
+    SuspectChecks, WatchedClock,
 };
 use app::tenancy::TenantCache;
 use app::{App, callbacks, end_callbacks, poll};
@@ -159,7 +160,7 @@ impl ReplicaContext {
                 self.process.clone(),
                 use_case.clone(),
             )),
-            clock: self.process.clone(),
+            clock: Arc::new(WatchedClock::new(self.process.clone(), self.clock_watch.clone())),
             clock_watch: self.clock_watch.clone(),
             entropy: self.process.clone(),
             policy: self.policy.clone(),

@@ -30,6 +30,8 @@ use crate::seeded_rng::SeededRng;
 
 /// Poll intervals that pass without faults and calls before the final state is checked.
 const SETTLE_INTERVALS: i64 = 5;
+/// Poll intervals that pass at most, beside these, until the copies of meetings are ended.
+const MAX_END_INTERVALS: i64 = 20;
 /// How long running use cases may take to end after the last fault, in ms.
 const MAX_DRAIN_MS: i64 = 180_000;
 
@@ -258,8 +260,13 @@ impl RunScheduler {
         while self.count_running_calls() > 0 && self.sim.elapsed_ms() < deadline {
             sleep(Duration::from_secs(1)).await;
         }
-        let settle_ms = u64::try_from(SETTLE_INTERVALS * POLL_INTERVAL_MS).unwrap_or(0);
-        sleep(Duration::from_millis(settle_ms)).await;
+        sleep(to_intervals(SETTLE_INTERVALS)).await;
+        // A slow server takes a poll for each copy that is ended on it, and the poll after that for its load.
+        let mut waited = 0;
+        while self.has_ended_lately() && waited < MAX_END_INTERVALS {
+            sleep(to_intervals(1)).await;
+            waited += 1;
+        }
         let running_calls = self.count_running_calls();
         let excused_ends = checkers::told_ends::list_excused(&self.sim).await;
         self.trace_final_state().await;
@@ -278,6 +285,14 @@ impl RunScheduler {
         for (checker, check) in checkers::FINAL_STATE_CHECKERS {
             self.sim.record_check(checker, check(&state));
         }
+    }
+
+    /// Whether a meeting has ended during the last poll intervals. By itself none does any more.
+    fn has_ended_lately(&self) -> bool {
+        let since = self.sim.now().plus_ms(-2 * POLL_INTERVAL_MS);
+        let sim_servers = self.sim.servers();
+        let mut ended = sim_servers.values().flat_map(|it| &it.ended_meetings);
+        ended.any(|ended| ended.ended_at > since)
     }
 
     /// Writes what is recorded and what runs.
@@ -318,6 +333,10 @@ impl RunScheduler {
             digest: log.digest,
         }
     }
+}
+
+fn to_intervals(count: i64) -> Duration {
+    Duration::from_millis(u64::try_from(count * POLL_INTERVAL_MS).unwrap_or(0))
 }
 
 /// Checks a change of the store that the simulator itself has made.

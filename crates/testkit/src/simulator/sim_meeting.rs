@@ -45,6 +45,8 @@ pub(crate) struct SimMeeting {
     pub(crate) entered_at: Option<Timestamp>,
     /// When a front-end was first told that its create succeeded.
     pub(crate) acknowledged_at: Option<Timestamp>,
+    /// Whether a front-end was ever told that its create succeeded, also if another copy counts since.
+    pub(crate) was_acknowledged: bool,
     /// When its front-end was told that it is over, although it still runs.
     pub(crate) ended_at: Option<Timestamp>,
     /// Why the balancer need not know it any longer, if that is so.

@@ -170,6 +170,8 @@ impl SimRun {
         let before = expectations.record_snapshot(now, after);
         if operation == STORE_LOSS {
             expectations.store_lost_at = Some(now);
+            let running: Vec<u64> = expectations.running.keys().copied().collect();
+            expectations.running_at_loss.extend(running);
         }
         let mut sim_servers = self.servers();
         if let (UseCaseKind::Create(key), "forget_meeting") = (&use_case.kind, operation) {
@@ -189,7 +191,6 @@ impl SimRun {
             now,
             servers: &sim_servers,
             rules: &self.rules,
-            has_clock_steps: self.scenario.clock_steps,
         };
         for (checker, check) in checkers::STORE_CHANGE_CHECKERS {
             self.record_check(checker, check(&change));

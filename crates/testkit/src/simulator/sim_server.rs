@@ -247,6 +247,7 @@ impl SimServer {
             had_users: false,
             entered_at: None,
             acknowledged_at: None,
+            was_acknowledged: false,
             ended_at: None,
             abandon_reason: None,
         };

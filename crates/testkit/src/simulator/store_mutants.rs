@@ -97,7 +97,8 @@ impl StoreProxy {
                 report.outcome.unwanted.push(UnwantedMeeting {
                     server: report.server.id.clone(),
                     key: meeting.key(),
-                    internal_id: meeting.internal_id.clone(),
+                    // As if somebody had ended whatever is there.
+                    internal_id: None,
                     moderator_pw: meeting.moderator_pw.clone(),
                     kept_by: None,
                 });

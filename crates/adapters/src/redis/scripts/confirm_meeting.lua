@@ -10,8 +10,10 @@ local MAX_CLOCK_SKEW_MS = 5000
 -- The same rule as domain::poll::PendingEnd::proves.
 local function is_proven_by(pending_end)
   if pending_end.create_sent_at == 0 then return false end
-  if pending_end.internal_id then return pending_end.internal_id == told.internal_id end
   local created_at = tonumber(told.created_at)
+  if pending_end.internal_id then
+    return pending_end.internal_id == told.internal_id or pending_end.create_sent_at == created_at
+  end
   return created_at >= pending_end.create_sent_at - MAX_CLOCK_SKEW_MS
     and created_at <= pending_end.since + MAX_CLOCK_SKEW_MS
 end
@@ -20,6 +22,9 @@ end
 local function merge_origin(key, known)
   if not told.internal_id then return end
   local is_same = known.internal_id == told.internal_id
+  local is_overtaken = known.internal_id and not is_same
+    and tonumber(told.created_at) < (tonumber(known.created_at) or 0)
+  if is_overtaken then return end
   local keeps_doubt = is_same or (not known.internal_id and not known.claim_token)
   local is_proven = told.is_proven == '1' or (is_same and known.is_proven == '1')
   local is_adopted = not is_proven and told.is_adopted == '1'

@@ -138,7 +138,8 @@ local function put_end_of_replaced(tenant, id, row, token, now)
     tenant = tenant,
     id = id,
     moderator_pw = original.moderator_pw,
-    since = tonumber(now),
+    -- A claim outlasts its create.
+    since = is_proven and tonumber(now) or math.min(tonumber(now), tonumber(own.claim_until)),
     create_sent_at = tonumber(is_proven and own.created_at or own.placed_at),
     internal_id = is_proven and own.internal_id or nil,
   }

@@ -1,5 +1,6 @@
 //! Tests of what counts as the end of a meeting, on the stores in memory and a clock set by hand.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use crate::policy::Policy;
 use crate::ports::{
     BackendCall, BackendResponse, BbbClient, CallError, Clock as _, EndCallbacks as _, Outbox as _,
 };
-use crate::test_app::{app_with, test_policy};
+use crate::test_app::{app_with, replace_record, test_app_with_changes, test_meeting, test_policy};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const TTL_MS: i64 = 86_400_000;
@@ -56,6 +57,25 @@ fn identity() -> Option<MeetingIdentity> {
     MeetingIdentity::from_parts(Some("i".to_owned()), NOW)
 }
 
+/// What a create registers that is sent now.
+fn end_callback(parameter: EndParameter, now: Timestamp) -> EndCallback {
+    EndCallback {
+        id: "c".to_owned(),
+        key: key(),
+        parameter,
+        url: "https://front-end.test/".to_owned(),
+        created_at: now,
+        create_until: now.plus_ms(30_000),
+        open_creates: 1,
+        is_confirmed: false,
+        server: None,
+        internal_id: None,
+        suspected_at: None,
+        recording_marks: None,
+        check_at: now,
+    }
+}
+
 impl Fixture {
     /// A deployment with one end callback, which a create has registered and confirmed.
     async fn new(parameter: EndParameter) -> Self {
@@ -72,22 +92,7 @@ impl Fixture {
     }
 
     async fn register(&self, parameter: EndParameter) {
-        let now = self.clock.now();
-        let callback = EndCallback {
-            id: "c".to_owned(),
-            key: key(),
-            parameter,
-            url: "https://front-end.test/".to_owned(),
-            created_at: now,
-            create_until: now.plus_ms(30_000),
-            open_creates: 1,
-            is_confirmed: false,
-            server: None,
-            internal_id: None,
-            suspected_at: None,
-            recording_marks: None,
-            check_at: now,
-        };
+        let callback = end_callback(parameter, self.clock.now());
         self.records.register_end_callbacks(&[callback]).await.unwrap();
     }
 
@@ -270,7 +275,7 @@ async fn a_recorded_meeting_confirms_its_end_callback() {
 async fn copies_that_polls_decide_about_are_awaited() {
     let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
     test.add_server("other", true).await;
-    let create_sent_at = NOW;
+    let create_sent_at = NOW.plus_ms(-1);
     let end = PendingEnd {
         server: ServerId("other".to_owned()),
         key: key(),
@@ -289,4 +294,49 @@ async fn copies_that_polls_decide_about_are_awaited() {
     assert_eq!(test.told_after(0).await, NOTHING, "the copy may run");
     test.answer_with_meeting("foreign");
     assert_eq!(test.told_after(0).await, ENDED);
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_create_is_no_copy() {
+    for (sent_ms, told) in [(5_001, &ENDED[..]), (5_000, &NOTHING[..])] {
+        let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+        test.add_server("s", true).await;
+        let asked = Meeting { key: key(), server: place().server, ..Meeting::default() };
+        let sent_at = NOW.plus_ms(sent_ms);
+        let end = PendingEnd::of_unnamed(&asked, sent_at, sent_at.plus_ms(10_000));
+        let pool = &test.app.pool;
+        assert!(!pool.forget_meeting(&end.key, &end.server, None, Some(&end)).await.unwrap());
+        test.suspect().await;
+        test.answer_with_meeting("foreign");
+        assert_eq!(test.told_after(0).await, told, "{sent_ms}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_changes_while_servers_are_asked_delays_the_message() {
+    for (moves, told) in [(true, 0), (false, 1)] {
+        let asks = AtomicUsize::new(0);
+        let (app, _) = test_app_with_changes(&["s", "other"], move |app, _| {
+            // At the second look.
+            if moves && asks.fetch_add(1, Ordering::SeqCst) == 1 {
+                let moved = Meeting { key: key(), ..test_meeting(None, "m", "other") };
+                replace_record(app, "s", &moved);
+            }
+            Some((NOT_FOUND.to_owned(), 10))
+        })
+        .await;
+        let records = Arc::new(MemoryRecordings::default());
+        let app = App { recording_store: Some(records.clone()), ..app };
+        let now = app.clock.now();
+        let callback = EndCallback {
+            is_confirmed: true,
+            suspected_at: Some(now),
+            create_until: now.plus_ms(-1),
+            ..end_callback(EndParameter::MeetingEndedUrl, now)
+        };
+        records.register_end_callbacks(&[callback]).await.unwrap();
+        assert!(app.pool.restore_meeting(&test_meeting(None, "m", "s")).await.unwrap());
+        settle_due_ends(&app).await.unwrap();
+        assert_eq!(records.list_messages(10).await.unwrap().len(), told, "{moves}");
+    }
 }

@@ -99,7 +99,9 @@ fn a_meeting_that_is_ours_by_proof_is_recorded_if_it_has_no_record() {
     assert_eq!(outcome.adopted[0].origin, MeetingOrigin::proven(told.identity()));
     assert_eq!(outcome.adopted[0].moderator_pw.as_deref(), Some("ours"));
     let empty = ReportedMeeting { users: 0, ..told };
-    assert_eq!(decisions(&decide(empty.clone(), None, proof())), (0, vec!["a"], 0));
+    let outcome = decide(empty.clone(), None, proof());
+    assert_eq!(decisions(&outcome), (0, vec!["a"], 0));
+    assert_eq!(outcome.unwanted[0].internal_id, empty.internal_id, "this one only");
     let exact = PendingEnd { internal_id: empty.internal_id.clone(), ..unanswered_create(-1) };
     let outcome = decide(empty, None, Some(exact));
     assert_eq!(decisions(&outcome), (1, vec![], 0), "it was recorded once");
@@ -187,8 +189,15 @@ fn what_somebody_ended_is_ended() {
     let requested =
         PendingEnd { create_sent_at: Timestamp::default(), ..unanswered_create(-60_000) };
     for recorded in [None, Some(recorded("j", 9, false)), Some(recorded("j", 9, true))] {
-        let told = our_meeting("m", 90_000, 5);
-        assert_eq!(decisions(&decide(told, recorded, Some(requested.clone()))), (0, vec!["a"], 0));
+        for users in [5, 0] {
+            let told = ReportedMeeting {
+                internal_id: Some("i".to_owned()),
+                ..our_meeting("m", 90_000, users)
+            };
+            let outcome = decide(told, recorded.clone(), Some(requested.clone()));
+            assert_eq!(decisions(&outcome), (0, vec!["a"], 0));
+            assert_eq!(outcome.unwanted[0].internal_id, None, "whatever is there");
+        }
     }
 }
 
@@ -260,6 +269,9 @@ fn a_server_that_claims_the_meeting_of_another_one_gets_nothing() {
     let outcome = decide(reported("i", 2), Some(detached.clone()), None);
     assert_eq!(decisions(&outcome), (1, vec![], 0));
     assert_eq!(outcome.twins, []);
+    // Should its server come back with the meeting, that is known to be ours.
+    let [end] = &outcome.new_ends[..] else { panic!("{outcome:?}") };
+    assert_eq!((end.server.0.as_str(), end.internal_id.as_deref()), ("b", Some("i")));
     let guessed = ReportedMeeting { created_at: NOW.plus_ms(-AGE_MS - 1), ..reported("i", 2) };
     assert_eq!(decisions(&decide(guessed, Some(detached), None)), (0, vec![], 1));
 }

@@ -95,9 +95,7 @@ fn is_leftover(state: &FinalState<'_>, sim_meeting: &SimMeeting, sim_server: &Si
     // The pending end of an earlier meeting, which names that one, stands for the one that nobody has told.
     let mut ended = sim_server.ended_meetings.iter().map(|ended| &ended.meeting);
     let had_earlier = ended.any(|ended| {
-        ended.key == sim_meeting.key
-            && ended.acknowledged_at.is_some()
-            && ended.created_at < began_at
+        ended.key == sim_meeting.key && ended.was_acknowledged && ended.created_at < began_at
     });
     let is_unused =
         !sim_meeting.had_users && (was_late || lost_claim || was_asked_again || had_earlier);

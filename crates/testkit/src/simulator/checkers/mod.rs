@@ -52,8 +52,6 @@ pub(crate) struct StoreChange<'a> {
     pub(crate) servers: &'a SimServers,
     /// The limits of the rules.
     pub(crate) rules: &'a Rules,
-    /// Whether clocks are set in this run.
-    pub(crate) has_clock_steps: bool,
 }
 
 /// The result of a use case.

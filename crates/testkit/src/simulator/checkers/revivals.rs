@@ -2,7 +2,7 @@
 
 use domain::health::HealthState;
 use domain::revival::may_be_revived;
-use domain::{MeetingKey, Server, Timestamp};
+use domain::{MeetingKey, Server, ServerId, Timestamp};
 
 use super::final_state::may_be_unproven;
 use super::{CheckResult, FinalState, FinishedUseCase, UseCaseOutcome};
@@ -46,6 +46,12 @@ pub(crate) fn check_start(
     let healthy = others.find(|other| {
         other.meeting(key).is_some_and(|running| {
             running.acknowledged_at.is_some()
+                // A copy that had lost its record is none that joins are sent to.
+                && expectations.was_on_server(
+                    key,
+                    &ServerId(other.host.clone()),
+                    use_case.started_at,
+                )
                 && other.was_healthy_since(running.created_at)
                 // The revival, or a create beside it, may have asked two servers, since the first one was slow.
                 && running.created_at < use_case.started_at
@@ -85,6 +91,7 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         && expectations.kept_creates.get(key) == internal_id
         // It was offline before the join began, and this is the record that the join has found.
         && record.detached
+        && expectations.recorded_since(key).is_none_or(|since| since <= use_case.started_at)
         && server.health.answered_at < use_case.started_at.plus_ms(-OFFLINE_AFTER_MS)
         && !is_online_under_another_name(snapshot, server);
     let sim_servers = sim.servers();
@@ -95,8 +102,9 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         }) && other.health.state(use_case.started_at) == HealthState::Online
             && !expectations.was_closed(&other.id, since)
     };
-    // A server that has another meeting with the id refuses this one.
-    let has_foreign = |server: &SimServer| server.meeting(key).is_some_and(SimMeeting::is_foreign);
+    // A server that has another meeting with the id, of any tenant, refuses this one.
+    let has_foreign =
+        |server: &SimServer| server.meetings.get(&key.id).is_some_and(SimMeeting::is_foreign);
     let has_same_id = snapshot.meetings.iter().any(|it| it.key.id == key.id && it.key != *key)
         || sim_servers.values().any(has_foreign);
     let mut takers = snapshot.servers.iter().filter(|other| other.accepts_meetings()).peekable();

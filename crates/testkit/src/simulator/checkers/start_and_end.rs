@@ -1,6 +1,6 @@
 //! Rules for the moment at which a server starts or ends a meeting.
 
-use domain::{AdminState, MeetingKey, ServerId};
+use domain::{AdminState, MeetingKey, ServerId, Timestamp};
 
 use super::{CheckResult, MAX_SKEW_MS};
 use crate::simulator::entries::is_same_server;
@@ -52,12 +52,12 @@ pub(crate) fn check_voice_bridge(
     use_case: &UseCase,
     host: &str,
     key: &MeetingKey,
+    arrived_at: Timestamp,
 ) -> CheckResult {
     let expectations = sim.expectations();
     let progress = use_case.progress();
-    let sent = progress.pending_creates.list().iter().filter(|sent| sent.host == host);
-    if sent.count() > 1 {
-        // An earlier request of this create, for the place that the meeting had before, has come late.
+    if expectations.recorded_since(key).is_some_and(|since| arrived_at < since) {
+        // It is an earlier request of this create, for the place that the meeting had before.
         return Ok(());
     }
     // Of simultaneous creates, only the one with the claim is checked.

@@ -130,9 +130,7 @@ pub(crate) fn running_meetings_are_not_forgotten(change: &StoreChange<'_>) -> Ch
     for record in &change.before.meetings {
         let now = change.after.meeting(&record.key);
         let is_kept = now.is_some_and(|now| is_same_server(&now.server.0, &record.server.0));
-        // A process that begins after clocks were set, while another one has polled since, believes its clock.
-        let is_by_wrong_clock = change.operation == "forget_unseen" && change.has_clock_steps;
-        if !is_kept && !is_by_wrong_clock && !may_be_forgotten(change, record) {
+        if !is_kept && !may_be_forgotten(change, record) {
             let (name, server) = (meeting_name(&record.key), &record.server);
             let StoreChange { use_case, operation, .. } = change;
             return Err(format!("{name} runs on {server}: forgotten by {use_case}, {operation}"));

@@ -7,10 +7,12 @@ use domain::MeetingKey;
 
 use super::{CheckResult, FinalState, UseCaseOutcome};
 use crate::simulator::front_end::told_meeting;
+use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::meeting_name;
 
-/// A meeting that is younger, or was found again later, may have come while the message was sent, in ms.
+/// A meeting that is younger, or was found again later, may have come while the message was sent, in ms. A replica whose
+/// clock is behind that of the one that wrote the message sends it later by the difference.
 const MAX_MESSAGE_MS: i64 = 3_000;
 
 /// Notes how a create ended: if it succeeded, its front-end waits to be told of the end, and an earlier
@@ -47,10 +49,15 @@ pub(crate) fn check_told(sim: &SimRun, url: &str) {
         let mut sim_servers = sim.servers();
         if let Some(sim_server) = server.and_then(|server| sim_servers.get_mut(&server.0)) {
             sim_server.advance(now);
-            let runs_since = sim_server.meeting(&key).map(|sim_meeting| sim_meeting.created_at);
+            // Another balancer's meeting, which no create of the front-end was answered with, is not the one that is over.
+            let is_meant = |it: &&SimMeeting| !it.is_foreign() || it.acknowledged_at.is_some();
+            let running = sim_server.meeting(&key).filter(is_meant);
+            // Before its server lists it, nobody can find it there.
+            let runs_since = running.map(|sim_meeting| sim_meeting.listed_since);
             let known_since = runs_since.max(expectations.recorded_since(&key));
+            let message_ms = MAX_MESSAGE_MS + 2 * sim.scenario.skew_ms;
             let is_known =
-                runs_since.and(known_since).is_some_and(|at| at < now.plus_ms(-MAX_MESSAGE_MS));
+                runs_since.and(known_since).is_some_and(|at| at < now.plus_ms(-message_ms));
             if is_known {
                 let (name, host) = (meeting_name(&key), &sim_server.host);
                 over = Err(format!("the end of {name} is told, which runs on {host}"));

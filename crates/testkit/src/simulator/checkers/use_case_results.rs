@@ -55,6 +55,7 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
             record.claim.is_none() && !is_same_server(&record.server.0, &server.0)
         });
     let is_listed_twice = finished.sim.expectations().was_listed_twice(&server.0);
+    let is_unrecorded = is_left_unrecorded(finished, key, server);
     let mut sim_servers = finished.sim.servers();
     let Some(sim_server) = sim_servers.get_mut(&server.0) else {
         return Err(format!("{} succeeded on {server}, which does not exist", finished.use_case));
@@ -67,8 +68,10 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
         Some(sim_meeting) if sim_meeting.key == *key => {
             // The response may be about a meeting that has ended since, and the running one may be
             // that of another create. If the record names another server, joins go there.
-            if is_response_about(finished, sim_meeting) && !is_recorded_elsewhere {
+            if is_response_about(finished, sim_meeting) && !is_recorded_elsewhere && !is_unrecorded
+            {
                 sim_meeting.acknowledged_at = sim_meeting.acknowledged_at.or(Some(now));
+                sim_meeting.was_acknowledged = true;
                 clear_other_acknowledgements(&mut sim_servers, key, server);
             }
             Ok(())
@@ -82,6 +85,17 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
         }
         None => Err(format!("{} succeeded, but {server} has no such meeting", finished.use_case)),
     }
+}
+
+/// Whether a create has left its meeting without a record, because its server was disabled or removed meanwhile: then no
+/// join leads there.
+fn is_left_unrecorded(finished: &FinishedUseCase<'_>, key: &MeetingKey, server: &ServerId) -> bool {
+    let expectations = finished.sim.expectations();
+    let since = finished.use_case.started_at;
+    let was_closed = [Some(AdminState::Disabled), None]
+        .into_iter()
+        .any(|state| expectations.was_in_state(server, state, since));
+    was_closed && expectations.last_snapshot.meeting(key).is_none()
 }
 
 /// Clears the acknowledgements of a meeting without users if its front-end is told that its create
