@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod callback_client;
 mod clock_skew;
 mod confined_dir;
+pub mod directory_probe;
 pub mod entropy;
 mod join_cache;
 mod leftovers;

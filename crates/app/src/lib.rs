@@ -14,6 +14,7 @@ mod duplicate_end;
 pub mod end_callbacks;
 pub mod forecaster;
 mod foreign_answer;
+pub mod health;
 pub mod heartbeat;
 mod join_target;
 mod kept_create;

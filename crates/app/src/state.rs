@@ -2,6 +2,7 @@
 
 mod change_budgets;
 mod clock_watch;
+mod failure_log;
 mod revivals;
 mod session_budget;
 mod suspect_checks;
@@ -15,6 +16,7 @@ use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
 pub use change_budgets::ChangeBudgets;
 pub use clock_watch::ClockWatch;
+pub use failure_log::{FailureLog, FailureNote, PastFailures, REMINDER_INTERVAL};
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cmd::check::MonitorState;
 use crate::cmd::{self, CommandFailure};
 use crate::config::settings::SETTINGS;
 use crate::config::{Config, Sources};
@@ -93,8 +94,20 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// Check that the store can be used; for health checks of containers.
+    /// Check that the store can be used, without the running balancer.
     Liveness,
+    /// Ask the running balancer whether it has what it needs; for health checks of containers. Exit code 1 if not.
+    Readiness {
+        /// Parts that do not count, e.g. spool; the output names all parts.
+        #[arg(long, value_name = "PART")]
+        exclude: Vec<String>,
+    },
+    /// Check the pool for a monitoring system such as Nagios or Icinga: one line with performance data.
+    #[command(
+        after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL (also if no server is left, the servers are not polled, or \
+        the store fails), 3 UNKNOWN (the check could not be made)."
+    )]
+    Check(cmd::check::CheckArgs),
     /// Check configuration, directories, stores and servers, and report problems.
     Doctor {
         /// Print JSON.
@@ -230,12 +243,25 @@ enum PlacementCommand {
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
-    let matches = build_command().get_matches_from(arguments);
+    let is_check =
+        arguments.iter().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let is_check = is_check.is_some_and(|argument| argument == "check");
+    let matches = match build_command().try_get_matches_from(arguments) {
+        // To monitoring systems the usual exit code of wrong usage would mean CRITICAL.
+        Err(error) if is_check && error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::from(MonitorState::Unknown.exit_code());
+        }
+        matches => matches.unwrap_or_else(|error| error.exit()),
+    };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let sources = Sources::from_process(read_flags(&matches));
+    if let Command::Check(args) = cli.command {
+        return cmd::check::run(&sources, args);
+    }
     match run(cli.command, &sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure(message)) => {
@@ -296,6 +322,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     if let Command::Doctor { json } = command {
         return cmd::doctor::run(sources, json);
+    }
+    if let Command::Readiness { exclude } = command {
+        return cmd::readiness::run(sources, &exclude);
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
@@ -377,9 +406,7 @@ async fn run_command(
         },
         Command::Recordings { command } => recordings::run(context, command).await,
         Command::Poll { target } => cmd::poll::run(context, target, false).await,
-        Command::Status { json: true, .. } => cmd::status::print_json(context).await,
-        Command::Status { watch: true, .. } => cmd::status::watch(context).await,
-        Command::Status { .. } => cmd::status::print_table(context).await,
+        Command::Status { json, watch } => cmd::status::run(context, json, watch).await,
         Command::Liveness => cmd::poll::check_liveness(context).await,
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(context, &call, &parameters, url, server).await
@@ -389,6 +416,8 @@ async fn run_command(
         | Command::Demo(_)
         | Command::MigrateStore(_)
         | Command::Config { .. }
+        | Command::Readiness { .. }
+        | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
     }
 }

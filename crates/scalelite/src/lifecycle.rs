@@ -141,6 +141,7 @@ fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
         },
         management: build_management_rules(config, wired),
         health_checks: HealthChecks::default(),
+        health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: TaskTracker::new(),

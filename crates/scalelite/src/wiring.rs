@@ -1,6 +1,7 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod health;
 mod playback;
 pub mod recordings;
 pub mod stores;
@@ -15,6 +16,7 @@ use adapters::callback_client::HttpCallbackClient;
 use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
+use app::health::HealthBoard;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
@@ -81,6 +83,10 @@ pub struct WiredApp {
     pub app: App,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether the data directory holds a store or the generated secret.
+    pub uses_data_dir: bool,
+    /// The parts of what the process needs, as they were found last.
+    pub health: Arc<HealthBoard>,
     /// Whether the secret was generated, since none is configured.
     pub secret_is_generated: bool,
     /// The stores, for `doctor`.
@@ -118,9 +124,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     };
     let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb =
-        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    let bbb = build_bbb_client(config, &policy);
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -156,6 +160,8 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     Ok(WiredApp {
         app,
         data_dir,
+        uses_data_dir: needs_dir,
+        health: Arc::default(),
         secret_is_generated,
         inspectors,
         embedded,
@@ -260,6 +266,11 @@ fn parse_secret(text: &str) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(secret.to_owned())
+}
+
+fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
 fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {

@@ -10,6 +10,7 @@ pub mod callback_client;
 pub mod embedded_store;
 pub mod end_callbacks;
 pub mod entropy;
+pub mod health_probe;
 pub mod history;
 pub mod imports;
 pub mod inspect;
@@ -40,6 +41,7 @@ pub use callback_client::{CallbackClient, CallbackClientError, CallbackContent, 
 pub use embedded_store::EmbeddedStore;
 pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
+pub use health_probe::{HealthProbe, PartHealth};
 pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};
 pub use inspect::{Finding, FindingLevel, Inspect};

@@ -6,6 +6,7 @@ mod callback_pruning;
 mod end_checks;
 mod file_moves;
 mod forecasting;
+mod health_watch;
 mod heartbeats;
 mod import_scan;
 mod poll_cycles;
@@ -38,7 +39,7 @@ use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
-use crate::wiring::WiredApp;
+use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
 pub fn start_jobs(
@@ -49,7 +50,8 @@ pub fn start_jobs(
 ) -> Vec<JoinHandle<()>> {
     let app = &wired.app;
     let runner = JobRunner::new(app, stop.clone());
-    let mut tasks = Vec::new();
+    let probes = health::build_probes(config, wired, roles);
+    let mut tasks = health_watch::start(probes, &wired.health, stop);
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
     }

@@ -2,6 +2,7 @@
 //! result; commands that the original has as rake tasks print the same texts.
 
 pub mod callbacks;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod readiness;
 pub mod recordings;
 pub mod secret;
 pub mod serve;

@@ -28,6 +28,15 @@ const RAKE_HEADINGS: [&str; 10] = [
 const ADDITIONAL_HEADINGS: [&str; 5] =
     ["EXPECTED USERS", "UPCOMING USERS", "FORECAST LOAD", "SAME AS", "FAILURES"];
 
+/// Prints the state of all servers: as JSON, again and again, or once.
+pub async fn run(context: &CommandContext, json: bool, watch: bool) -> Result<(), CommandFailure> {
+    match (json, watch) {
+        (true, _) => print_json(context).await,
+        (_, true) => self::watch(context).await,
+        _ => print_table(context).await,
+    }
+}
+
 /// Prints the table of the original's `rake status`.
 pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
@@ -39,7 +48,7 @@ pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFai
 }
 
 /// Prints the table with additional columns: expected users, forecast load and the last failure.
-pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     print_line("");
     if !servers.is_empty() {
@@ -82,7 +91,7 @@ pub fn describe_twins(server: &Server, servers: &[Server]) -> String {
 }
 
 /// Prints the table every two seconds until the output is closed.
-pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
     loop {
         let servers = list_sorted_servers(context).await?;
         let users = twins::total_stats(&servers).users;
@@ -103,7 +112,7 @@ pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
 }
 
 /// Prints all servers as JSON, without secrets.
-pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     let outlooks = placement::forecast_servers(&context.app, &servers).await?;
     let list: Vec<_> = servers

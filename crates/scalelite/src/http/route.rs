@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::access_log::AccessLogLine;
 use super::body::IncomingBody;
 use super::connections::OpenConnection;
+use super::health::HealthQuestion;
 use super::host::ServedHost;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
@@ -86,6 +87,7 @@ pub(super) async fn handle(
 /// The handler that a target leads to.
 enum Route<'a> {
     Health {
+        question: HealthQuestion<'a>,
         /// Whether it is answered on hosts other than `URL_HOST`.
         any_host: bool,
     },
@@ -108,8 +110,10 @@ impl<'a> Route<'a> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match segments[..] {
-            ["health_check"] => Self::Health { any_host: true },
-            [] => Self::Health { any_host: false },
+            ["health_check"] => Self::Health { question: HealthQuestion::Stores, any_host: true },
+            ["livez"] => Self::Health { question: HealthQuestion::Alive, any_host: true },
+            ["readyz"] => Self::Health { question: HealthQuestion::Ready(query), any_host: true },
+            [] => Self::Health { question: HealthQuestion::Stores, any_host: false },
             // The doubled `api` comes from clients whose configured address ends in /api already.
             ["bigbluebutton"] | ["bigbluebutton", "api"] | ["bigbluebutton", "api", "api"] => {
                 Self::Index
@@ -127,7 +131,7 @@ impl<'a> Route<'a> {
 
     /// Returns whether it is answered on every host.
     fn is_for_any_host(&self) -> bool {
-        matches!(self, Self::Health { any_host: true })
+        matches!(self, Self::Health { any_host: true, .. })
     }
 
     /// Returns the name of the call for the log: a known name or `-`, never a client's text.
@@ -172,7 +176,7 @@ async fn dispatch(
         body,
     };
     match route {
-        Route::Health { .. } => health::check(state, audience).await,
+        Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Admin(call, query, is_usual) => {
             let is_reachable = match audience {
                 Audience::Management => true,

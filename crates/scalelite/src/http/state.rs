@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::App;
 use app::api::ApiError;
+use app::health::HealthBoard;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthChecks;
@@ -23,8 +24,10 @@ pub struct HttpState {
     pub hosts: HostRules,
     /// Who may call the management API.
     pub management: ManagementRules,
-    /// The last answer of the store.
+    /// The last answer of the stores.
     pub health_checks: HealthChecks,
+    /// The parts of what the process needs.
+    pub health: Arc<HealthBoard>,
     /// Longest request body, in bytes.
     pub max_body_bytes: u64,
     /// Longest time that a request may take, uploads of recordings excepted.

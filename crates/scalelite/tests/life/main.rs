@@ -12,6 +12,8 @@ mod listening;
 #[cfg(test)]
 mod many_connections;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod regressions;
 #[cfg(test)]
 mod spread;
