@@ -6,6 +6,7 @@ mod servers;
 mod tenants;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -139,6 +140,12 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
+    /// Write man pages and completions of shells, for packages.
+    #[command(hide = true)]
+    Generate {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
     Rake {
         /// The tasks, and options of rake such as -T and -n.
@@ -259,10 +266,12 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let sources = Sources::from_process(read_flags(&matches));
-    if let Command::Check(args) = cli.command {
-        return cmd::check::run(&sources, args);
-    }
-    match run(cli.command, &sources) {
+    let result = match cli.command {
+        Command::Check(args) => return cmd::check::run(&sources, args),
+        Command::Generate { dir } => cmd::generate::run(&build_command(), &dir),
+        command => run(command, &sources),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure(message)) => {
             if !message.is_empty() {
@@ -417,6 +426,7 @@ async fn run_command(
         | Command::MigrateStore(_)
         | Command::Config { .. }
         | Command::Readiness { .. }
+        | Command::Generate { .. }
         | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
     }

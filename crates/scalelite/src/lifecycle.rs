@@ -16,6 +16,7 @@ use crate::http::{
     Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
     UsedTokens,
 };
+use crate::service_manager;
 use crate::wiring::WiredApp;
 
 /// The exit code of a process that a second signal ends.
@@ -69,6 +70,7 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
     let jobs = background::start_jobs(config, wired, roles, &stop);
+    let watchdog = service_manager::report_ready();
     if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -85,6 +87,8 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
         let _ = job.await;
     }
     signals.abort();
+    // Until now: a stop that takes long is no reason to be killed.
+    watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
 }
@@ -198,6 +202,7 @@ pub fn listen_for_signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: waiting for open requests");
+        service_manager::report_stopping();
         stopper.send_replace(true);
         tokio::select! {
             _ = terminate.recv() => {}

@@ -123,7 +123,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         true => vec![load_pool_secret(&data_dir)?],
     };
     let policy = build_policy(config, secrets);
-    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+    let rules = (policy.create_rules.clone(), policy.join_rules.clone());
     let bbb = build_bbb_client(config, &policy);
     let mut app = App {
         pool: state.clone(),
@@ -140,8 +140,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
+        known_hosts: Arc::default(),
+        failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), rules.0, rules.1)),
         tenants: state.clone(),
         recording_store,
         blobs: recordings::build_blobs(config)?,
@@ -155,10 +157,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     };
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
-    let importer = recordings::build_importer(config, &app);
-    let uploads = recordings::build_uploads(config);
     Ok(WiredApp {
-        app,
         data_dir,
         uses_data_dir: needs_dir,
         health: Arc::default(),
@@ -166,9 +165,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         inspectors,
         embedded,
         recordings,
-        importer,
-        uploads,
+        importer: recordings::build_importer(config, &app),
+        uploads: recordings::build_uploads(config),
         playback: playback.map(Arc::new),
+        app,
     })
 }
 

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use crate::ports::PartHealth;
 use crate::state::{FailureLog, FailureNote};
 
-pub use probes::{MigrationsProbe, POLL_JOB, PollerProbe, RecordingStoreProbe, StateStoreProbe};
+pub use probes::{
+    BlockedWorkProbe, MigrationsProbe, POLL_JOB, PollerProbe, RecordingStoreProbe, StateStoreProbe,
+};
 
 /// The parts of a process and their health.
 #[derive(Debug, Default)]
@@ -119,10 +121,12 @@ fn log_change(part: &mut Part, health: &PartHealth, now: Instant) {
         }
     }
     let was_warned = matches!(part.health, Some(PartHealth::Warning(_)));
-    if let PartHealth::Warning(reason) = health
-        && !was_warned
-    {
-        tracing::warn!(part = name, reason, "part needs attention");
+    match health {
+        PartHealth::Warning(reason) if !was_warned => {
+            tracing::warn!(part = name, reason, "part needs attention");
+        }
+        PartHealth::Ok if was_warned => tracing::info!(part = name, "part needs no more attention"),
+        _ => {}
     }
 }
 

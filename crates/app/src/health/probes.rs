@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::blocking::describe_hanging_work;
 use crate::context::App;
 use crate::ports::{HealthProbe, PartHealth, RecordingStore, StoreError};
 
@@ -47,6 +48,21 @@ impl HealthProbe for RecordingStoreProbe {
 
     async fn probe(&self) -> PartHealth {
         health_of(self.0.check_recording_store().await)
+    }
+}
+
+/// Whether work hangs that is done by threads of its own, such as reads of a file system that does not answer. Meetings go on.
+pub struct BlockedWorkProbe;
+
+#[async_trait]
+impl HealthProbe for BlockedWorkProbe {
+    fn name(&self) -> &'static str {
+        "blocked-work"
+    }
+
+    async fn probe(&self) -> PartHealth {
+        let hanging = describe_hanging_work();
+        if hanging.is_empty() { PartHealth::Ok } else { PartHealth::Warning(hanging.join("; ")) }
     }
 }
 

@@ -9,6 +9,7 @@ mod forecasting;
 mod health_watch;
 mod heartbeats;
 mod import_scan;
+mod offline_reminder;
 mod poll_cycles;
 mod rechecks;
 mod retention;
@@ -30,6 +31,7 @@ use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
 use self::heartbeats::Heartbeats;
 use self::import_scan::ImportScan;
+use self::offline_reminder::OfflineReminder;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
@@ -61,6 +63,7 @@ pub fn start_jobs(
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
+        tasks.push(runner.start(OfflineReminder { app: app.clone() }));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {

@@ -1,11 +1,13 @@
 //! The commands, one file for each. A command calls a use case with its arguments and prints the
 //! result; commands that the original has as rake tasks print the same texts.
 
+mod actor;
 pub mod callbacks;
 pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod generate;
 pub mod imports;
 pub mod meetings;
 pub mod migrate_store;
@@ -26,6 +28,7 @@ use std::io::BufRead as _;
 
 use app::App;
 use app::api::ApiError;
+use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
 
@@ -75,7 +78,7 @@ pub struct CommandContext {
 }
 
 /// Connects the application to its stores and runs a command. Nothing is logged unless a log level is
-/// set.
+/// set, but what a command changes is told to the log of the system.
 pub fn run_once(
     config: &Config,
     sources: &Sources,
@@ -84,7 +87,8 @@ pub fn run_once(
     let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false);
     let is_set = level.is_ok_and(|level| level.is_some());
     let rust_log = sources.variable("RUST_LOG").or(if is_set { None } else { Some("off") });
-    let _log = telemetry::start(config.log_level, config.log_format, rust_log);
+    let socket = config.command_log.as_deref();
+    let _log = telemetry::start_command(config.log_level, config.log_format, rust_log, socket);
     run_without_log(config, sources, command)
 }
 
@@ -103,7 +107,8 @@ pub fn run_without_log(
         importer: wired.importer,
         config: config.clone(),
     };
-    build_runtime(false)?.block_on(command(&context))
+    let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
+    build_runtime(false)?.block_on(origin::run_from(origin, command(&context)))
 }
 
 /// Starts the log of a process that serves requests.

@@ -27,7 +27,8 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Asks, and prints the parts. Fails if the balancer is not ready, or does not answer.
 pub fn run(sources: &Sources, excluded: &[String]) -> Result<(), CommandFailure> {
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
-    let answer = build_runtime(false)?.block_on(timeout(MAX_TIME, ask(&config, excluded)));
+    let answer =
+        build_runtime(false)?.block_on(async { timeout(MAX_TIME, ask(&config, excluded)).await });
     let answer = answer.unwrap_or_else(|_| Err("no answer".to_owned()));
     let answer = answer.map_err(|reason| CommandFailure(format!("ERROR: {reason}")))?;
     let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());

@@ -153,6 +153,10 @@ settings! {
         /// Accept only calls of the management API whose token signs body, time and a nonce.
         management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
     }
+    "Log" {
+        /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
+        command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";
+    }
     "Store" {
         /// Directory of the embedded store and the generated secret.
         /// Unset: /var/lib/scalelite if it is writable, otherwise ./scalelite-data.

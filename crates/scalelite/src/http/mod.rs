@@ -23,6 +23,7 @@ mod message;
 mod origin;
 pub mod playback;
 mod recordings;
+mod request_id;
 mod respond;
 mod route;
 mod session_calls;

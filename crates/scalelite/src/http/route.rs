@@ -1,10 +1,12 @@
 //! The router: finds the handler of a request, limits its time, and logs it.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::ApiError;
+use app::origin::{self, Actor, WorkOrigin};
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -21,7 +23,9 @@ use super::host::ServedHost;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
-use super::{admin, analytics, bbb_api, end_reports, framing, health, host, playback, upload};
+use super::{
+    admin, analytics, bbb_api, end_reports, framing, health, host, playback, request_id, upload,
+};
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
 /// long is cut off.
@@ -38,6 +42,30 @@ pub enum Audience {
 
 /// Answers one request.
 pub(super) async fn handle(
+    state: Arc<HttpState>,
+    audience: Audience,
+    connection: Arc<OpenConnection>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let id = request_id::find_or_make(request.headers(), state.app.entropy.as_ref());
+    let header = HeaderValue::from_str(&id);
+    let actor = Actor::Client(client_address(&connection));
+    let origin = WorkOrigin { request_id: Some(id), actor };
+    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
+    let answering = Box::pin(answer(state, audience, connection, request));
+    let mut response = origin::run_from(origin, answering).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(request_id::HEADER, header);
+    }
+    response
+}
+
+/// The address of a client, for the log of changes.
+fn client_address(_connection: &OpenConnection) -> Option<IpAddr> {
+    None
+}
+
+async fn answer(
     state: Arc<HttpState>,
     audience: Audience,
     connection: Arc<OpenConnection>,
@@ -64,8 +92,7 @@ pub(super) async fn handle(
         }
         dispatch(&state, audience, route, parts, body.clone()).await
     };
-    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
-    let handling = AssertUnwindSafe(Box::pin(handling)).catch_unwind();
+    let handling = AssertUnwindSafe(handling).catch_unwind();
     let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
     let handled = match timeout(max_time, handling).await {
         Ok(Ok(handled)) => handled,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use app::App;
 use app::api::ApiError;
 use app::health::HealthBoard;
+use app::origin;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthChecks;
@@ -47,6 +48,6 @@ impl HttpState {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.background.spawn(work).await.map_err(|_| ApiError::Internal)
+        self.background.spawn(origin::keep_origin(work)).await.map_err(|_| ApiError::Internal)
     }
 }

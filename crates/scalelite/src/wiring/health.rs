@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::directory_probe::DirectoryProbe;
-use app::health::{MigrationsProbe, PollerProbe, RecordingStoreProbe, StateStoreProbe};
+use app::health::{
+    BlockedWorkProbe, MigrationsProbe, PollerProbe, RecordingStoreProbe, StateStoreProbe,
+};
 use app::ports::HealthProbe;
 
 use super::WiredApp;
@@ -24,6 +26,7 @@ pub fn build_probes(config: &Config, wired: &WiredApp, roles: Roles) -> Vec<Arc<
         probes.push(Arc::new(RecordingStoreProbe(recordings)));
     }
     probes.push(Arc::new(MigrationsProbe::new(app.clone())));
+    probes.push(Arc::new(BlockedWorkProbe));
     let interval = Duration::from_millis(config.poll_interval.ms());
     probes.push(Arc::new(PollerProbe::new(app.clone(), interval)));
     probes.extend(

@@ -10,6 +10,8 @@ mod ends;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod many_connections;
 #[cfg(test)]
 mod readiness;
