@@ -383,16 +383,7 @@ async fn run_command(
             cmd::servers::list::print_json(context).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(context).await,
-        Command::Meetings { command } => {
-            match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
-                MeetingsCommand::List { foreign: true, .. } => {
-                    cmd::meetings::list_foreign(context).await
-                }
-                MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
-                MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
-                MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
-            }
-        }
+        Command::Meetings { command } => run_meetings(context, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
         }
@@ -429,6 +420,18 @@ async fn run_command(
         | Command::Generate { .. }
         | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
+    }
+}
+
+async fn run_meetings(
+    context: &cmd::CommandContext,
+    command: Option<MeetingsCommand>,
+) -> Result<(), CommandFailure> {
+    match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
+        MeetingsCommand::List { foreign: true, .. } => cmd::meetings::list_foreign(context).await,
+        MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
+        MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
+        MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
     }
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod environment;
+mod generate;
 mod liveness;
 mod meetings;
 mod migrate;
