@@ -1,11 +1,14 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
+mod meetings;
+mod placement;
 pub mod recordings;
 mod secret_argument;
 mod servers;
 mod tenants;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +21,8 @@ use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
 
+use self::meetings::MeetingsCommand;
+use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
@@ -198,61 +203,10 @@ enum CallbacksCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum MeetingsCommand {
-    /// List meetings and their servers.
-    List {
-        /// Only these meetings.
-        ids: Vec<String>,
-        /// Instead list meetings that run on the servers but were not created by this deployment.
-        #[arg(long, conflicts_with = "ids")]
-        foreign: bool,
-    },
-    /// Show what the meeting's server reports.
-    Info {
-        /// ID of the meeting.
-        id: String,
-    },
-    /// End meetings and remove them from the pool. Asks first.
-    End {
-        /// Only these meetings; without them, all.
-        ids: Vec<String>,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PlacementCommand {
-    /// Show where a meeting was placed and why, and where it would be placed now.
-    Explain {
-        /// ID of the meeting.
-        meeting: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show where a new meeting would be placed now. Exit code 1 if no server accepts it.
-    DryRun {
-        /// Number of users that the front-end expects.
-        #[arg(long)]
-        size: Option<u32>,
-        /// Tag that the meeting requests, as in meta_server-tag.
-        #[arg(long)]
-        tag: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
-    let is_check =
-        arguments.iter().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
-    let is_check = is_check.is_some_and(|argument| argument == "check");
+    let is_check = is_check(&arguments);
     let matches = match build_command().try_get_matches_from(arguments) {
         // To monitoring systems the usual exit code of wrong usage would mean CRITICAL.
         Err(error) if is_check && error.use_stderr() => {
@@ -280,6 +234,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the arguments call `check`.
+fn is_check(arguments: &[OsString]) -> bool {
+    let is_command = |argument: &&OsString| !argument.as_encoded_bytes().starts_with(b"-");
+    arguments.iter().skip(1).find(is_command).is_some_and(|command| command == "check")
 }
 
 /// The commands, each with a flag for every setting.
@@ -383,21 +343,14 @@ async fn run_command(
             cmd::servers::list::print_json(context).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(context).await,
-        Command::Meetings { command } => run_meetings(context, command).await,
+        Command::Meetings { command } => meetings::run(context, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
         }
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
-        Command::Placement { command } => match command {
-            PlacementCommand::Explain { meeting, json } => {
-                cmd::placement::explain_meeting(context, &meeting, json).await
-            }
-            PlacementCommand::DryRun { size, tag, json } => {
-                cmd::placement::explain_new_meeting(context, size, tag, json).await
-            }
-        },
+        Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => match command
             .unwrap_or(CallbacksCommand::List { json: false })
         {
@@ -420,18 +373,6 @@ async fn run_command(
         | Command::Generate { .. }
         | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
-    }
-}
-
-async fn run_meetings(
-    context: &cmd::CommandContext,
-    command: Option<MeetingsCommand>,
-) -> Result<(), CommandFailure> {
-    match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
-        MeetingsCommand::List { foreign: true, .. } => cmd::meetings::list_foreign(context).await,
-        MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
-        MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
-        MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
     }
 }
 
