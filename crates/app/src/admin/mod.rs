@@ -5,6 +5,7 @@ pub mod drain;
 pub mod meetings;
 pub mod monitoring;
 pub mod placement;
+pub mod probe;
 pub mod recordings;
 pub mod servers;
 pub mod tenants;

@@ -67,10 +67,16 @@ impl PartReport {
 }
 
 impl HealthBoard {
-    /// Adds a part that was not looked at yet.
-    pub fn add_part(&self, name: &'static str) {
-        let failures = FailureLog::default();
-        self.lock().push(Part { name, health: None, since: Instant::now(), failures });
+    /// Sets which parts there are. Those that are new were not looked at yet; of the others is known what was known.
+    pub fn set_parts(&self, names: &[&'static str]) {
+        let mut parts = self.lock();
+        parts.retain(|part| names.contains(&part.name));
+        for name in names {
+            if parts.iter().all(|part| part.name != *name) {
+                let (since, failures) = (Instant::now(), FailureLog::default());
+                parts.push(Part { name, health: None, since, failures });
+            }
+        }
     }
 
     /// Records what was found, and logs what has changed.
@@ -137,8 +143,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_part_is_usable_once_it_was_found_so() {
         let board = HealthBoard::default();
-        board.add_part("store");
-        board.add_part("spool");
+        board.set_parts(&["gone", "store"]);
+        board.set_parts(&["store", "spool"]);
         let status = || {
             let usable = board.report().iter().all(PartReport::is_usable);
             let parts = board.report();

@@ -22,7 +22,7 @@ pub fn start(
     stop: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     // All parts are known before the first one is looked at: until then nothing is ready.
-    probes.iter().for_each(|probe| board.add_part(probe.name()));
+    board.set_parts(&probes.iter().map(|probe| probe.name()).collect::<Vec<_>>());
     let start = |probe| {
         let (board, mut stop) = (board.clone(), stop.clone());
         tokio::spawn(async move {

@@ -9,6 +9,7 @@ use app::admin::monitoring::{PoolNumbers, count_pool};
 
 use crate::config::{Config, Sources};
 use crate::output::{print_line, printable};
+use crate::wiring::data_dir::Creation;
 
 use super::{CommandFailure, run_once};
 
@@ -96,11 +97,12 @@ impl MonitorState {
 }
 
 /// Makes the check, prints its line, and returns the exit code.
-pub fn run(sources: &Sources, args: CheckArgs) -> ExitCode {
+pub fn run(sources: Result<Sources, CommandFailure>, args: CheckArgs) -> ExitCode {
     let outcome = RefCell::new(None);
-    let checked = Config::read(sources).map_err(CommandFailure).and_then(|(config, _)| {
+    let checked = sources.and_then(|sources| {
+        let (config, _) = Config::read(&sources).map_err(CommandFailure)?;
         let interval_ms = i64::try_from(config.poll_interval.ms()).unwrap_or(i64::MAX);
-        run_once(&config, sources, async |context| {
+        run_once(&config, &sources, Creation::Nothing, async |context| {
             let counted = tokio::time::timeout(MAX_TIME, count_pool(&context.app)).await;
             *outcome.borrow_mut() = Some(match counted {
                 Ok(Ok(numbers)) => judge(&numbers, args, interval_ms),

@@ -18,6 +18,8 @@ mod readiness;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod service_manager;
 #[cfg(test)]
 mod spread;
