@@ -1,6 +1,8 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod backup;
+pub mod original;
 mod playback;
 pub mod recordings;
 pub mod stores;
@@ -10,6 +12,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adapters::backup::finish_restore;
 use adapters::bbb_http::HttpBbbClient;
 use adapters::callback_client::HttpCallbackClient;
 use adapters::entropy::{OsEntropy, SystemClock};
@@ -29,6 +32,7 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
+use self::backup::Backups;
 use self::stores::OpenedStores;
 use crate::config::stores::STORE_FILE;
 use crate::config::values::{PublicHost, Secret};
@@ -69,6 +73,9 @@ pub enum WiringError {
     /// A setting about recordings is wrong.
     #[error("{0}")]
     Setting(String),
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(adapters::backup::BackupError),
     /// The settings have no state store. This does not happen: without Redis and PostgreSQL, the store
     /// is embedded.
     #[error("no store is configured")]
@@ -89,10 +96,14 @@ pub struct WiredApp {
     pub embedded: Option<Arc<dyn EmbeddedStore>>,
     /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::RecordingStore>>,
+    /// The directories of recordings: none with RECORDING_DISABLED or without a database.
+    pub recording_dirs: Arc<dyn ports::RecordingDirs>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
+    /// What makes the scheduled backups; `None` without BACKUP_DIR.
+    pub backups: Option<Backups>,
     /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
@@ -107,6 +118,8 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let secret_is_generated = configured.is_empty();
     let needs_dir = stores.needs_data_dir() || secret_is_generated;
     let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
+    // A restore that was interrupted is finished before anything is read.
+    finish_restore(&data_dir.join(STORE_FILE)).map_err(WiringError::Shared)?;
     let opened = stores::open_stores(stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
@@ -121,6 +134,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb =
         HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    let marks = recordings::build_directory_marks(config, &data_dir);
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -140,7 +154,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),
         recording_store,
-        blobs: recordings::build_blobs(config)?,
+        blobs: recordings::build_blobs(config, &marks)?,
         tokens: state.clone(),
         bbb: Arc::new(bbb),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
@@ -151,8 +165,8 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     };
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
-    let importer = recordings::build_importer(config, &app);
-    let uploads = recordings::build_uploads(config);
+    let importer = recordings::build_importer(config, &app, &marks);
+    let uploads = recordings::build_uploads(config, &marks);
     Ok(WiredApp {
         app,
         data_dir,
@@ -160,8 +174,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         inspectors,
         embedded,
         recordings,
+        recording_dirs: marks,
         importer,
         uploads,
+        backups: config.backup_dir.as_ref().map(|_| Backups::new(config, stores)).transpose()?,
         playback: playback.map(Arc::new),
     })
 }
@@ -175,6 +191,11 @@ pub fn expected_data_dir(config: &Config) -> PathBuf {
     let parent = system.parent().unwrap_or(&system);
     let result = if system.exists() { prepare_dir(&system) } else { may_write(parent) };
     if result.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
+}
+
+/// The time, for commands that need no application.
+pub fn current_time() -> domain::Timestamp {
+    ports::Clock::now(&SystemClock)
 }
 
 /// Checks that files can be created in a directory, by creating one without a name.

@@ -1,12 +1,14 @@
 //! The commands, one file for each. A command calls a use case with its arguments and prints the
 //! result; commands that the original has as rake tasks print the same texts.
 
+pub mod backup;
 pub mod callbacks;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod imports;
 pub mod meetings;
+pub mod migrate_check;
 pub mod migrate_store;
 pub mod placement;
 pub mod poll;

@@ -1,5 +1,5 @@
 //! Configuration. `settings` defines all settings, `sources` has flags and environment, `reading` reads a setting from them,
-//! `values`, `list_values` and `address_values` have the types (`original_values` how the original reads them), `checks` rules about several settings,
+//! `values`, `list_values` and `address_values` have the types (`original_values` how the original reads them), `checks` rules about several settings, `recording_root` what follows from SCALELITE_RECORDING_DIR,
 //! `reference` renders the documentation. `stores` derives the locations
 //! of the stores from the settings and from the original's configuration files (`rails`, `erb`).
 
@@ -11,8 +11,10 @@ mod list_values;
 mod original_values;
 mod rails;
 pub mod reading;
+pub mod recording_root;
 pub mod recording_values;
 pub mod reference;
+mod setting;
 pub mod settings;
 pub mod sources;
 pub mod stores;
@@ -20,4 +22,4 @@ pub mod values;
 
 pub use settings::Config;
 pub use sources::Sources;
-pub use stores::{StoreSettings, read_store_settings};
+pub use stores::{StoreHost, StoreSettings, read_store_settings};

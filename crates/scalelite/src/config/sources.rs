@@ -48,6 +48,20 @@ impl Sources {
         Self { flags, environment: environment.collect() }
     }
 
+    /// The variables of an environment file, and nothing else.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &std::path::Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let environment = lines.filter_map(|line| line.split_once('='));
+        let environment =
+            environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Self { flags: BTreeMap::new(), environment })
+    }
+
     /// These environment variables only.
     #[cfg(test)]
     pub fn from_variables(environment: &[(&str, &str)]) -> Self {
