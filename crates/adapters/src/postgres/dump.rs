@@ -57,7 +57,7 @@ pub(crate) fn dump_tables(
     for header in list_tables(&mut connection)? {
         let cursor = format!("dump_{}", header.table.replace('.', "_"));
         connection.execute_batch(&format!(
-            "DECLARE {cursor} NO SCROLL CURSOR FOR SELECT row_to_json(one)::text FROM {} one",
+            "DECLARE {cursor} NO SCROLL CURSOR FOR SELECT row_to_json(dumped_row)::text FROM {} dumped_row",
             header.table
         ))?;
         write_line(&serde_json::to_string(&header).map_err(corrupt)?)?;

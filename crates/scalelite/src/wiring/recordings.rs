@@ -16,7 +16,7 @@ use app::recordings::retention::Retention;
 use app::recordings::storage_move::FormatCopier;
 use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
 
-use super::{WiringError, expected_data_dir};
+use super::WiringError;
 use crate::config::Config;
 use crate::config::settings::SETTINGS;
 use crate::config::values::Secret;
@@ -48,12 +48,11 @@ pub fn build_directory_blobs(config: &Config) -> Arc<dyn Blobs> {
 pub fn find_directory_fault(
     setting: &'static str,
     dir: &Path,
-    config: &Config,
+    data_dir: &Path,
     fstab: &Path,
 ) -> Option<(String, String)> {
     let watched = WatchedDir { setting, path: dir.to_owned(), default_path: "" };
-    let data_dir = expected_data_dir(config);
-    let marks = DirectoryMarks::new(vec![watched], &data_dir, fstab.to_owned());
+    let marks = DirectoryMarks::new(vec![watched], data_dir, fstab.to_owned());
     let fault = marks.find_faults().into_iter().next()?;
     Some((fault.reason, fault.advice))
 }

@@ -236,6 +236,8 @@ async fn shared_stores_are_backed_up_and_restored_in_one_piece() {
         'published', '2023-11-14 22:13:20.123', NULL, NULL, true, false); \
         INSERT INTO public.metadata (recording_id, key, value) VALUES (41, 'k', ''); \
         INSERT INTO public.playback_formats (recording_id, format, url, length) VALUES (41, 'video', '/v', 30)";
+    // The first use of the database makes its tables.
+    run_ok(&setup, &["recordings", "list"]).await;
     postgres.psql(database, inserts).await.unwrap();
     let rows = async |database: &str| {
         let query = "SELECT * FROM public.recordings ORDER BY 1; SELECT * FROM public.metadata ORDER BY 1; \

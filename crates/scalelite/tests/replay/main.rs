@@ -6,6 +6,7 @@
 mod keyspace;
 mod migration;
 mod old_data;
+mod original;
 mod steps;
 
 use steps::replay_recording;

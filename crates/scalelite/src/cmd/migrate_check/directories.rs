@@ -1,6 +1,8 @@
 //! Rows for the directories of recordings: whether this program looks where the original's containers have them, whether
 //! they are there and mounted, and whether the user that will run the balancer may use them.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::access::{ENTER, Identity, READ, WRITE};
@@ -23,6 +25,8 @@ pub struct DirectoryCheck<'a> {
     pub deployment: &'a Deployment,
     /// Who will run the balancer.
     pub user: &'a Identity,
+    /// Where this program remembers the directories, if it has run here.
+    pub data_dir: &'a Path,
     /// The file systems that are mounted at the start of the machine.
     pub fstab: &'a Path,
 }
@@ -102,13 +106,39 @@ impl DirectoryCheck<'_> {
         if name == WORK_DIR && is_missing {
             return None;
         }
-        if let Some((reason, advice)) = find_directory_fault(name, dir, self.config, self.fstab) {
+        if let Some((reason, advice)) = find_directory_fault(name, dir, self.data_dir, self.fstab) {
             return Some(format!("it {reason}: {advice}"));
         }
         let metadata = std::fs::metadata(dir).ok()?;
+        if let Some(other) = self.find_unlike(name, dir, &metadata) {
+            return Some(format!(
+                "it is empty, and unlike {0} it belongs to {1}:{2}: is its file system mounted? If it is the right one: chown \
+                 --reference={0} {3}",
+                other.display(),
+                metadata.uid(),
+                metadata.gid(),
+                dir.display()
+            ));
+        }
         (!self.user.may(&metadata, READ | WRITE | ENTER)).then(|| {
             format!("{} may not write there: {}", self.user.name, self.user.advise(dir, &metadata))
         })
+    }
+}
+
+impl DirectoryCheck<'_> {
+    /// Another directory of recordings, if this one is empty and has another owner than all others: so is a mount point
+    /// whose file system is not mounted.
+    fn find_unlike(&self, name: &str, dir: &Path, metadata: &Metadata) -> Option<&Path> {
+        let owner = |metadata: &Metadata| (metadata.uid(), metadata.gid());
+        let is_empty = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        let others = DIRS_IN_ROOT.iter().filter(|(other, _)| *other != name && *other != WORK_DIR);
+        let mut others = others.map(|(other, _)| self.config.recording_dir(other));
+        let first = others.next()?;
+        let theirs = owner(&std::fs::metadata(first).ok()?);
+        let all_agree =
+            others.all(|other| std::fs::metadata(other).is_ok_and(|other| owner(&other) == theirs));
+        (is_empty && all_agree && theirs != owner(metadata)).then_some(first)
     }
 }
 

@@ -22,6 +22,7 @@ use self::rows::Row;
 use super::{CommandFailure, build_runtime};
 use crate::config::{Config, Sources, read_store_settings};
 use crate::telemetry;
+use crate::wiring::expected_data_dir;
 
 /// Longest compose file or unit that is read, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -87,7 +88,12 @@ fn collect_rows(
     };
     let rust_log = process.variable("RUST_LOG").unwrap_or("off");
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log));
+    // This program may have run here already, with settings of its own.
+    let own_config =
+        Config::read(process).map(|(own, _)| own).ok().filter(|own| own.data_dir.is_some());
+    let data_dir = expected_data_dir(own_config.as_ref().unwrap_or(&config));
     let check = DirectoryCheck {
+        data_dir: &data_dir,
         theirs: &theirs,
         config: &config,
         deployment: &deployment,
