@@ -112,6 +112,19 @@ impl Setup {
         self
     }
 
+    /// Makes an empty embedded store, as the first start of `serve` does: commands that only read make none.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn create_store(&self) -> anyhow::Result<()> {
+        let file = self.folder().join("no-servers.yml");
+        std::fs::write(&file, "servers: {}\n")?;
+        let output = self.run_command(&["servers", "sync", &file.display().to_string()]).await?;
+        std::fs::remove_file(&file)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// The folder of the setup, which is the working directory of its processes. It exists as long
     /// as the setup.
     #[must_use]
@@ -155,6 +168,8 @@ impl Setup {
         for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
             command.envs(environment_variable(name).map(|value| (name, value)));
         }
+        // The machine may have an environment file of its own.
+        command.env("SCALELITE_ENV_FILE", "/dev/null");
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
@@ -251,8 +266,16 @@ impl Product {
     /// # Errors
     /// When the process has ended.
     pub async fn terminate(&self) -> anyhow::Result<()> {
+        self.send_signal("TERM").await
+    }
+
+    /// Sends a signal, given by its name without `SIG`.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub async fn send_signal(&self, name: &str) -> anyhow::Result<()> {
         let id = self.child.id().context("the process has ended")?;
-        let kill = format!("kill -TERM {id}");
+        let kill = format!("kill -{name} {id}");
         let status = Command::new("sh").args(["-c", &kill]).status().await?;
         ensure!(status.success(), "{kill}: {status}");
         Ok(())

@@ -39,6 +39,9 @@ const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, so that running out of file descriptors does not busy-loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// What answers requests; a reload exchanges it.
+pub type CurrentState = watch::Receiver<Arc<HttpState>>;
+
 /// An open socket.
 pub enum Listener {
     /// A TCP socket.
@@ -149,7 +152,7 @@ pub struct ConnectionLimits {
 pub async fn serve(
     listener: Listener,
     audience: Audience,
-    state: Arc<HttpState>,
+    state: CurrentState,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -184,10 +187,11 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    state.background.close();
+    let background = state.borrow().background.clone();
+    background.close();
     let finished = async {
         graceful.shutdown().await;
-        state.background.wait().await;
+        background.wait().await;
     };
     if tokio::time::timeout(limits.shutdown_timeout, finished).await.is_err() {
         tracing::warn!("requests in flight aborted at shutdown");
@@ -212,7 +216,7 @@ async fn accept(listener: &Listener) -> io::Result<(Box<dyn ClientStream>, Clien
 
 /// What serves one connection.
 struct ConnectionServer {
-    state: Arc<HttpState>,
+    state: CurrentState,
     audience: Audience,
     idle_timeout: Duration,
     watcher: Watcher,
@@ -263,13 +267,14 @@ impl ConnectionServer {
 fn serve_connection(
     stream: Box<dyn ClientStream>,
     open: Arc<OpenConnection>,
-    (state, audience, active): (Arc<HttpState>, Audience, ActiveRequests),
+    (state, audience, active): (CurrentState, Audience, ActiveRequests),
     idle_timeout: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> {
     let mut stream = TimeoutWriter::new(MeteredStream::new(stream, open.clone()));
     stream.set_timeout(Some(MAX_WRITE_STALL));
     let service = service_fn(move |request| {
-        let (state, connection) = (state.clone(), open.clone());
+        // A request is answered to its end by the settings with which it began.
+        let (state, connection) = (state.borrow().clone(), open.clone());
         let guard = active.start(connection.clone());
         async move {
             let response = handle(state, audience, connection, request).await;

@@ -34,7 +34,7 @@ mod upload_service;
 pub use connections::ConnectionRules;
 pub use health::HealthChecks;
 pub use host::HostRules;
-pub use management::{ManagementRules, UsedTokens};
+pub use management::ManagementRules;
 pub use route::Audience;
 pub use state::HttpState;
 pub use upload_service::UploadService;

@@ -12,8 +12,9 @@ use adapters::redis::RedisStore;
 use app::blocking::BACKUPS;
 use tokio::runtime::Handle;
 
+use super::WiringError;
+use super::data_dir::{Creation, expected_data_dir, prepare_data_dir};
 use super::recordings::FSTAB;
-use super::{WiringError, expected_data_dir};
 use crate::config::stores::{RecordingStoreUrl, STORE_FILE, StateStoreUrl};
 use crate::config::{Config, StoreSettings};
 
@@ -47,9 +48,9 @@ impl Backups {
     /// Creates what makes backups. Nothing is opened yet.
     ///
     /// # Errors
-    /// When TLS for a shared store cannot be set up.
+    /// When TLS for a shared store cannot be set up, or this user may not use the data directory.
     pub fn new(config: &Config, stores: &StoreSettings) -> Result<Self, WiringError> {
-        let data_dir = expected_data_dir(config);
+        let data_dir = find_data_dir(config, stores)?;
         let embedded = stores.needs_data_dir().then(|| data_dir.join(STORE_FILE));
         let mut shared = Vec::new();
         if let StateStoreUrl::Redis(options) = &stores.state {
@@ -128,6 +129,18 @@ impl Backups {
         let runtime = Handle::current();
         let restored = BACKUPS.run(move || backup::restore(&request, &runtime)).await;
         Ok(finish(restored)?.into())
+    }
+}
+
+/// The data directory with the store, or the one that a store is restored into.
+fn find_data_dir(config: &Config, stores: &StoreSettings) -> Result<PathBuf, WiringError> {
+    if !stores.needs_data_dir() {
+        return Ok(expected_data_dir(config));
+    }
+    match prepare_data_dir(config, Creation::Nothing) {
+        // A store that is lost can be restored.
+        Err(WiringError::NoStoreFound(_) | WiringError::Store(..)) => Ok(expected_data_dir(config)),
+        found => found,
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod config;
 mod doctor;
+mod doors;
+mod env_file;
 mod environment;
 mod liveness;
 mod meetings;

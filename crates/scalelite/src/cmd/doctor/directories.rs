@@ -7,10 +7,11 @@ use app::backup_schedule::is_backup_name;
 use app::ports::{DirectoryFault, Finding};
 
 use crate::cmd::format_time;
+use crate::config::owner::advise_sudo;
 use crate::config::recording_root::RECORDING_ROOT;
 use crate::config::{Config, Sources};
 use crate::wiring::backup::describe_backup;
-use crate::wiring::may_write;
+use crate::wiring::data_dir::may_write;
 
 /// Free space below which the check fails, since the store may stop at any time.
 const MIN_FREE_MIB: u64 = 20;
@@ -28,7 +29,10 @@ const RECORDING_DIR_SETTINGS: [&str; 4] = [
 pub fn check_data_dir(dir: &Path) -> Vec<Finding> {
     let check = "data directory";
     let shown = dir.display();
-    let advice = format!("make the user that runs scalelite its owner: chown USER {shown}");
+    let advice = format!(
+        "make the user that runs scalelite its owner (chown USER {shown}); if that is another user than you, {}",
+        advise_sudo(dir)
+    );
     if !dir.exists() {
         let parent = dir.ancestors().skip(1).find(|parent| parent.exists());
         let parent =

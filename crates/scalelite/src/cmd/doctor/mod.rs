@@ -12,6 +12,7 @@ use app::ports::{Finding, FindingLevel};
 
 use crate::config::stores::{STORE_FILE, StoreSettings};
 use crate::config::{Config, Sources, read_store_settings, stores};
+use crate::wiring::data_dir::{Creation, expected_data_dir};
 use crate::wiring::recordings::build_directory_marks;
 use crate::{telemetry, wiring};
 
@@ -34,6 +35,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let read = Config::read(sources);
     let settings = read.as_ref().map(|(_, settings)| settings.as_slice());
     findings.push(settings::check_configuration(settings));
+    findings.extend(settings::check_env_file(sources));
     findings.extend(settings::check_values(settings.unwrap_or_default()));
     findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
@@ -42,7 +44,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
         return Ok(findings);
     };
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log(sources)));
-    let dir = wiring::expected_data_dir(&config);
+    let dir = expected_data_dir(&config);
     findings.extend(directories::check_data_dir(&dir));
     let faults = build_directory_marks(&config, &dir).find_faults();
     findings.extend(directories::check_recording_dirs(&config, sources, &faults));
@@ -80,7 +82,7 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
         return ["store", "servers"].map(|check| Finding::skipped(check, reason)).to_vec();
     }
     let (state, recordings) = stores.describe();
-    let wired = match wiring::wire(config, stores) {
+    let wired = match wiring::wire(config, stores, Creation::Nothing) {
         Ok(wired) => wired,
         Err(error) => {
             let advice = "check that the store exists and that this user has access";

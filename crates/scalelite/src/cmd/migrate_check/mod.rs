@@ -22,7 +22,7 @@ use self::rows::Row;
 use super::{CommandFailure, build_runtime};
 use crate::config::{Config, Sources, read_store_settings};
 use crate::telemetry;
-use crate::wiring::expected_data_dir;
+use crate::wiring::data_dir::expected_data_dir;
 
 /// Longest compose file or unit that is read, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::deployment::Deployment;
 use super::rows::Row;
-use crate::config::Sources;
+use crate::config::env_file::EnvFile;
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::reading::EffectiveSetting;
 use crate::config::settings::{SETTINGS, Setting};
+use crate::config::{Sources, names};
 
 /// Variables of the original's units and compose files that are no settings, and what they were for.
 const DEPLOYMENT_VARIABLES: &[(&str, &str)] = &[
@@ -46,8 +47,10 @@ const MAX_SHOWN_CHARS: usize = 60;
 
 /// Rows for the variables of the file. `effective` are the settings as this program reads them.
 pub fn check_file(theirs: &Sources, effective: &[EffectiveSetting]) -> Vec<Row> {
+    let notes = theirs.env_file().into_iter().flat_map(EnvFile::notes);
     let mut rows: Vec<Row> =
         theirs.names().map(|name| check_variable(theirs, name, effective)).collect();
+    rows.extend(notes.map(|note| Row::note("the environment file", "read", note)));
     for (name, alternatives, advice) in REQUIRED {
         let is_set = alternatives
             .iter()
@@ -90,7 +93,8 @@ fn check_variable(theirs: &Sources, name: &str, effective: &[EffectiveSetting]) 
             "dial-in is not implemented: keep the original if you use it, else remove the line";
         return Row::act(name, "not implemented", advice);
     }
-    match suggest(name) {
+    let unknown = names::find_unknown(theirs).into_iter().find(|unknown| unknown.name == name);
+    match unknown.and_then(|unknown| unknown.suggestion) {
         Some(suggestion) => Row::note(
             name,
             "unknown",
@@ -166,13 +170,6 @@ fn find_setting(name: &str) -> Option<&'static Setting> {
         SETTINGS.iter().find(|setting| setting.name == name || setting.aliases.contains(&name))
     };
     find(name).or_else(|| find(name.strip_suffix("_FILE")?).filter(|setting| setting.secret))
-}
-
-/// The setting with the most similar name.
-fn suggest(name: &str) -> Option<&'static str> {
-    let names = SETTINGS.iter().map(|setting| setting.name);
-    let near = names.map(|known| (strsim::levenshtein(name, known), known));
-    near.filter(|(distance, known)| *distance <= 2 && known.len() > 6).min().map(|(_, known)| known)
 }
 
 fn shorten(text: &str) -> String {
