@@ -38,6 +38,12 @@ impl HealthProbe for DirectoryProbe {
 }
 
 impl DirectoryProbe {
+    /// Whether the directory does not exist.
+    pub async fn is_missing(&self) -> bool {
+        let path = self.path.clone();
+        HEALTH_CHECKS.run(move || !path.exists()).await.unwrap_or(false)
+    }
+
     fn look(&self) -> PartHealth {
         let shown = self.path.display();
         if let Err(error) = check_directory(&self.path) {

@@ -26,11 +26,13 @@ pub static CALLBACK_NAMES: ThreadGroup = ThreadGroup::new("callback names", 16, 
 pub static STORE_CHECKS: ThreadGroup = ThreadGroup::new("store checks", 2, 600);
 /// Looks at directories for health checks: one thread for each directory at most.
 pub static HEALTH_CHECKS: ThreadGroup = ThreadGroup::new("health checks", 16, 30);
+/// Writes backups.
+pub static BACKUPS: ThreadGroup = ThreadGroup::new("backups", 1, 600);
 /// Compresses and encrypts.
 pub static COMPUTING: ThreadGroup = ThreadGroup::new("computing", 32, 30);
 
 /// All groups.
-static GROUPS: [&ThreadGroup; 9] = [
+static GROUPS: [&ThreadGroup; 10] = [
     &RECORDING_READS,
     &RECORDING_CHANGES,
     &IMPORTS,
@@ -39,6 +41,7 @@ static GROUPS: [&ThreadGroup; 9] = [
     &CALLBACK_NAMES,
     &STORE_CHECKS,
     &HEALTH_CHECKS,
+    &BACKUPS,
     &COMPUTING,
 ];
 

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod api;
 pub mod backend;
+pub mod backup_schedule;
 pub mod blocking;
 pub mod callbacks;
 pub mod context;

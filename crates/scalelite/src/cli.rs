@@ -6,6 +6,7 @@ pub mod recordings;
 mod secret_argument;
 mod servers;
 mod setting_flags;
+mod stores;
 mod tenants;
 
 use std::ffi::OsString;
@@ -25,6 +26,8 @@ use crate::wiring::data_dir::Creation;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
+use self::stores::MigrateCommand;
+pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
 /// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
@@ -133,8 +136,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Come from the original Scalelite.
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Copy everything from one store into another. Can be interrupted and run again.
     MigrateStore(MigrateStoreArgs),
+    /// Write a backup of the stores and of generated secrets to a file, also while the balancer runs.
+    Backup {
+        /// The file; a backup that it holds is replaced once the new one is whole.
+        file: PathBuf,
+    },
+    /// Put a backup in place of the stores. The balancer must be stopped.
+    Restore(RestoreArgs),
     /// Show every setting with its value and origin. Secrets are hidden.
     Config {
         /// Print JSON.
@@ -173,24 +188,6 @@ enum Command {
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Source and destination of the copy. A store is redis://…, postgresql://…, or the directory of an
-/// embedded store.
-#[derive(Debug, Args)]
-pub struct MigrateStoreArgs {
-    /// The store to copy from; it is only read. `-` reads its URL from the standard input, file:PATH from a file.
-    #[arg(long, value_name = "URL")]
-    pub from: String,
-    /// The store to copy into; records that only this store has are kept.
-    #[arg(long, value_name = "URL")]
-    pub to: String,
-    /// Copy only this part.
-    #[arg(long, value_enum)]
-    pub only: Option<cmd::migrate_store::StorePart>,
-    /// Only report what would be copied.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// Options of the demo.
@@ -273,6 +270,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     if let Command::Readiness { exclude } = command {
         return cmd::readiness::run(sources, &exclude);
     }
+    if let Command::Migrate { command: MigrateCommand::Check(arguments) } = &command {
+        return cmd::migrate_check::run(sources, arguments);
+    }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
         Command::Serve { roles, accept_empty } => {
@@ -280,6 +280,8 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
+        Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
             arguments.from = secret_argument::read_secret(arguments.from)?;
             arguments.to = secret_argument::read_secret(arguments.to)?;
@@ -370,6 +372,9 @@ async fn run_command(
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)
+        | Command::Migrate { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
         | Command::Config { .. }
         | Command::Readiness { .. }
         | Command::Generate { .. }

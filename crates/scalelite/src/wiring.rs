@@ -1,8 +1,10 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod backup;
 pub mod data_dir;
 pub mod health;
+pub mod original;
 mod playback;
 pub mod recordings;
 pub mod secret_file;
@@ -12,8 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adapters::backup::finish_restore;
 use adapters::bbb_http::HttpBbbClient;
 use adapters::callback_client::HttpCallbackClient;
+use adapters::directory_marks::DirectoryMarks;
 use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
@@ -32,10 +36,11 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
+use self::backup::Backups;
 use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
 use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
-use crate::config::stores::RecordingStoreUrl;
+use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
 use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
@@ -75,6 +80,9 @@ pub enum WiringError {
     /// A setting about recordings is wrong.
     #[error("{0}")]
     Setting(String),
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(adapters::backup::BackupError),
     /// The settings have no state store. This does not happen: without Redis and PostgreSQL, the store
     /// is embedded.
     #[error("no store is configured")]
@@ -104,10 +112,14 @@ pub struct WiredApp {
     pub embedded: Option<Arc<dyn EmbeddedStore>>,
     /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::RecordingStore>>,
+    /// The directories of recordings: none with RECORDING_DISABLED or without a database.
+    pub recording_dirs: Arc<DirectoryMarks>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
+    /// What makes the scheduled backups; `None` without BACKUP_DIR.
+    pub backups: Option<Backups>,
     /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
@@ -128,6 +140,8 @@ pub fn wire(
         // Each replica would generate another secret.
         return Err(WiringError::SecretNeeded(stores.describe().0));
     }
+    // A restore that was interrupted is finished before anything is read.
+    finish_restore(&expected_data_dir(config).join(STORE_FILE)).map_err(WiringError::Shared)?;
     let (stores, data_dir) = prepare_stores(config, stores, creation)?;
     let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
@@ -139,6 +153,7 @@ pub fn wire(
     let policy = build_policy(config, secrets);
     let rules = (policy.create_rules.clone(), policy.join_rules.clone());
     let bbb = build_bbb_client(config, &policy);
+    let marks = recordings::build_directory_marks(config, &data_dir);
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -160,7 +175,7 @@ pub fn wire(
         tenant_cache: Arc::new(TenantCache::new(state.clone(), rules.0, rules.1)),
         tenants: state.clone(),
         recording_store,
-        blobs: recordings::build_blobs(config)?,
+        blobs: recordings::build_blobs(config, &marks)?,
         tokens: state.clone(),
         bbb: Arc::new(bbb),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
@@ -172,6 +187,7 @@ pub fn wire(
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
     let playback = playback::build_playback_service(config, &app, key_base.clone())?;
+    let backups = config.backup_dir.as_ref().map(|_| Backups::new(config, &stores)).transpose()?;
     Ok(WiredApp {
         data_dir,
         uses_data_dir: stores.needs_data_dir() || secret_is_generated,
@@ -182,8 +198,10 @@ pub fn wire(
         inspectors,
         embedded,
         recordings,
-        importer: recordings::build_importer(config, &app),
-        uploads: recordings::build_uploads(config),
+        importer: recordings::build_importer(config, &app, &marks),
+        uploads: recordings::build_uploads(config, &marks),
+        recording_dirs: marks,
+        backups,
         playback: playback.map(Arc::new),
         app,
     })
@@ -208,6 +226,11 @@ fn prepare_stores(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The time, for commands that need no application.
+pub fn current_time() -> domain::Timestamp {
+    ports::Clock::now(&SystemClock)
 }
 
 impl WiredApp {
@@ -242,7 +265,7 @@ impl WiredApp {
             ..self.app.clone()
         };
         let playback = playback::build_playback_service(config, &app, self.key_base.clone())?;
-        let importer = recordings::build_importer(config, &app);
+        let importer = recordings::build_importer(config, &app, &self.recording_dirs);
         let playback = playback.map(Arc::new);
         Ok(Self { app, playback, importer, secret_is_generated, ..self.clone() })
     }

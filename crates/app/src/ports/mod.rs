@@ -20,6 +20,7 @@ pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
+pub mod recording_dirs;
 pub mod recording_upkeep;
 pub mod recordings;
 pub mod replaced_record;
@@ -56,6 +57,7 @@ pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recording_claims::RecordingClaims;
+pub use recording_dirs::{DirectoryFault, RecordingDirs};
 pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
 pub use recordings::{RecordingCounts, Recordings};
 pub use replaced_record::ReplacedRecord;

@@ -3,6 +3,7 @@
 
 mod callback_delivery;
 mod callback_pruning;
+mod directory_watch;
 mod end_checks;
 mod file_moves;
 mod forecasting;
@@ -14,6 +15,7 @@ mod poll_cycles;
 mod rechecks;
 mod retention;
 mod runner;
+mod scheduled_backups;
 mod store_adoption;
 mod store_care;
 
@@ -26,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
+use self::directory_watch::DirectoryWatch;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
@@ -36,6 +39,7 @@ use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
 use self::runner::JobRunner;
+use self::scheduled_backups::ScheduledBackups;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;
 use crate::config::Config;
@@ -56,9 +60,19 @@ pub fn start_jobs(
     let mut tasks = health_watch::start(probes, &wired.health, stop);
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
+        tasks.push(runner.start(DirectoryWatch::new(wired.recording_dirs.clone())));
     }
     if let Some(store) = wired.embedded.clone() {
         tasks.push(runner.start(StoreCare::new(store)));
+    }
+    if let (true, Some(backups), Some(dir)) = (roles.poller, &wired.backups, &config.backup_dir) {
+        tasks.push(runner.start(ScheduledBackups {
+            backups: backups.clone().scheduled(),
+            dir: dir.clone(),
+            interval: Duration::from_millis(config.backup_interval.ms()),
+            keep: usize::try_from(config.backup_keep.0).unwrap_or(usize::MAX),
+            clock: app.clock.clone(),
+        }));
     }
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());

@@ -2,6 +2,7 @@
 //! result; commands that the original has as rake tasks print the same texts.
 
 mod actor;
+pub mod backup;
 pub mod callbacks;
 pub mod check;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod doctor;
 pub mod generate;
 pub mod imports;
 pub mod meetings;
+pub mod migrate_check;
 pub mod migrate_store;
 pub mod placement;
 pub mod poll;

@@ -14,39 +14,7 @@ use super::values::{
     PlacementPolicySetting, PublicHost, Seconds, Secret, SettingValue, StoreUrl, Threshold,
 };
 
-/// The definition of a setting, without its value.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Name of its environment variable.
-    pub name: &'static str,
-    /// Other accepted names.
-    pub aliases: &'static [&'static str],
-    /// Heading under which the reference lists it.
-    pub group: &'static str,
-    /// Default value as text; empty if it is unset by default.
-    pub default: &'static str,
-    /// Accepted values, as the end of the sentence "it must be …".
-    pub accepts: &'static str,
-    /// Whether its value is hidden in all output.
-    pub secret: bool,
-    /// Whether it is a boolean, so that its flag needs no value.
-    pub switch: bool,
-    /// Description for the reference and for `--help`.
-    pub doc: &'static str,
-}
-
-impl Setting {
-    /// The name of its command-line flag, without the leading dashes.
-    pub fn flag(&self) -> String {
-        let name = self.name.strip_prefix("SCALELITE_").unwrap_or(self.name);
-        name.to_ascii_lowercase().replace('_', "-")
-    }
-
-    /// All names, the preferred one first.
-    pub fn names(&self) -> Vec<&'static str> {
-        std::iter::once(self.name).chain(self.aliases.iter().copied()).collect()
-    }
-}
+pub use super::setting::Setting;
 
 macro_rules! settings {
     ($(
@@ -281,6 +249,9 @@ settings! {
     "Recordings" {
         /// getRecordings returns an empty list, the other recording calls return notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
+        /// Directory with `spool`, `published`, `unpublished` and `recording/scalelite`, from which the settings below follow that are not
+        /// set. The original's units mount it into its containers.
+        recording_root: Option<PathBuf> = "SCALELITE_RECORDING_DIR" or "";
         /// Directory where archives of recordings arrive: from BBB servers by rsync or a shared file system, or by upload.
         recording_spool_dir: PathBuf = "RECORDING_SPOOL_DIR" or "/var/bigbluebutton/spool";
         /// Directory where archives are unpacked; best on the file system of the two directories below.
@@ -399,6 +370,14 @@ settings! {
         callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
         /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
         callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
+    }
+    "Backups" {
+        /// Directory in which a backup is made in every interval, best on another disk. Unset: none is made by itself.
+        backup_dir: Option<PathBuf> = "BACKUP_DIR" or "";
+        /// Time between two backups, in seconds.
+        backup_interval: Seconds = "BACKUP_INTERVAL" or "86400";
+        /// Number of backups in BACKUP_DIR that are kept. Only backups of the schedule are counted and deleted.
+        backup_keep: AtLeastOne = "BACKUP_KEEP" or "14";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

@@ -1,5 +1,6 @@
 //! Builds the probes of what a process needs: its stores, its directories, and a poller somewhere.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use adapters::directory_probe::DirectoryProbe;
 use app::health::{
     BlockedWorkProbe, MigrationsProbe, PollerProbe, RecordingStoreProbe, StateStoreProbe,
 };
-use app::ports::HealthProbe;
+use app::ports::{HealthProbe, PartHealth, RecordingDirs};
+use async_trait::async_trait;
 
 use super::WiredApp;
 use crate::config::Config;
+use crate::config::settings::SETTINGS;
 use crate::lifecycle::Roles;
 
 /// With less free space the data directory cannot be used: the embedded store may stop at any time.
@@ -29,41 +32,80 @@ pub fn build_probes(config: &Config, wired: &WiredApp, roles: Roles) -> Vec<Arc<
     probes.push(Arc::new(BlockedWorkProbe));
     let interval = Duration::from_millis(config.poll_interval.ms());
     probes.push(Arc::new(PollerProbe::new(app.clone(), interval)));
-    probes.extend(
-        directory_probes(config, wired, roles).into_iter().map(|probe| Arc::new(probe) as _),
-    );
+    add_directories(config, wired, roles, &mut probes);
     probes
 }
 
-fn directory_probes(config: &Config, wired: &WiredApp, roles: Roles) -> Vec<DirectoryProbe> {
-    let mut probes = Vec::new();
+fn add_directories(
+    config: &Config,
+    wired: &WiredApp,
+    roles: Roles,
+    probes: &mut Vec<Arc<dyn HealthProbe>>,
+) {
     if wired.uses_data_dir {
-        probes.push(DirectoryProbe {
+        probes.push(Arc::new(DirectoryProbe {
             name: "data-directory",
             path: wired.data_dir.clone(),
             min_free: MIN_DATA_BYTES,
             warn_free: WARN_DATA_BYTES,
-        });
+        }));
     }
     if wired.recordings.is_none() || config.recording_disabled {
-        return probes;
+        return;
     }
     let mut dirs = Vec::new();
     if roles.importer {
-        dirs.push(("spool", &config.recording_spool_dir));
-        dirs.push(("work-directory", &config.recording_work_dir));
+        dirs.push(("spool", "RECORDING_SPOOL_DIR", &config.recording_spool_dir));
+        dirs.push(("work-directory", "RECORDING_WORK_DIR", &config.recording_work_dir));
     }
     if !config.s3_recording {
-        dirs.push(("published-recordings", &config.recording_publish_dir));
-        dirs.push(("unpublished-recordings", &config.recording_unpublish_dir));
+        let published = &config.recording_publish_dir;
+        dirs.push(("published-recordings", "RECORDING_PUBLISH_DIR", published));
+        let unpublished = &config.recording_unpublish_dir;
+        dirs.push(("unpublished-recordings", "RECORDING_UNPUBLISH_DIR", unpublished));
     }
     // Archives wait for space, and everything else goes on: no reason to send nobody here any more.
-    let warn_free = config.recording_min_free.0;
-    probes.extend(dirs.into_iter().map(|(name, dir)| DirectoryProbe {
-        name,
-        path: dir.clone(),
-        min_free: 0,
-        warn_free,
-    }));
-    probes
+    let (min_free, warn_free) = (0, config.recording_min_free.0);
+    for (name, setting, path) in dirs {
+        let path = path.clone();
+        let dirs = wired.recording_dirs.clone();
+        let directory = DirectoryProbe { name, path, min_free, warn_free };
+        probes.push(Arc::new(RecordingDirProbe { setting, directory, dirs }));
+    }
+}
+
+/// A directory of recordings. Whether one that is missing is missed is a rule of its own: the default directories of a machine that has
+/// never had recordings are not.
+struct RecordingDirProbe {
+    setting: &'static str,
+    directory: DirectoryProbe,
+    dirs: Arc<dyn RecordingDirs>,
+}
+
+impl RecordingDirProbe {
+    /// Whether the directory is the one that the setting has by default.
+    fn is_default(&self) -> bool {
+        let setting = SETTINGS.iter().find(|setting| setting.name == self.setting);
+        setting.is_some_and(|setting| Path::new(setting.default) == self.directory.path)
+    }
+}
+
+#[async_trait]
+impl HealthProbe for RecordingDirProbe {
+    fn name(&self) -> &'static str {
+        self.directory.name
+    }
+
+    async fn probe(&self) -> PartHealth {
+        let faults = self.dirs.find_directory_faults().await;
+        if let Some(fault) = faults.into_iter().find(|fault| fault.setting == self.setting) {
+            return PartHealth::Failed(format!("{}: {}", fault.path, fault.reason));
+        }
+        match self.directory.probe().await {
+            PartHealth::Failed(_) if self.is_default() && self.directory.is_missing().await => {
+                PartHealth::Ok
+            }
+            health => health,
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! and failures of the store.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod clock_steps;
 #[cfg(test)]
 mod crash;

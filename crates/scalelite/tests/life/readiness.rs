@@ -60,7 +60,7 @@ async fn each_directory_that_is_taken_away_is_named_until_it_is_back() {
         let public = product.get("/readyz").await.unwrap().text();
         assert!(!public.contains(&setup.folder().display().to_string()), "{public}");
         let told = process::run(&setup, &["readiness"]).await.unwrap();
-        let line = format!("{}: does not exist, or is not mounted", path.display());
+        let line = format!("failed   {part}  {}: ", path.display());
         assert!(told.exit_code == 1 && told.stdout.contains(&line), "{told:?}");
         std::fs::rename(&away, &path).unwrap();
         wait_for_failed(&product, &[]).await;
@@ -68,7 +68,7 @@ async fn each_directory_that_is_taken_away_is_named_until_it_is_back() {
     let log = product.log();
     for part in parts {
         // One line when it fails, one when it works again.
-        let lines = log.lines().filter(|line| line.contains(part)).count();
+        let lines = log.lines().filter(|line| line.contains(&format!("part=\"{part}\""))).count();
         assert_eq!(lines, 2, "{part}: {log}");
     }
     drop(product);
