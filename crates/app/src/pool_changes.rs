@@ -5,15 +5,11 @@ use std::fmt::Debug;
 
 use domain::{Server, ServerId};
 
-use crate::context::App;
-
-/// Logs how the servers differ from those that this process read before, its own changes excepted.
-pub(crate) fn log_changes(app: &App, before: &[Server], after: &[Server]) {
-    let own = app.server_backup.take_own_changes();
-    let is_foreign = |server: &Server| !own.contains(&server.id);
+/// Logs how the servers differ from those that this process knew before.
+pub(crate) fn log_changes(before: &[Server], after: &[Server]) {
     let find =
         |servers: &[Server], id: &ServerId| servers.iter().find(|server| server.id == *id).cloned();
-    for server in after.iter().filter(|server| is_foreign(server)) {
+    for server in after {
         let (id, host) = (&server.id, server.hostname());
         match find(before, id) {
             None => tracing::info!(server = %id, host, "server added by another process"),
@@ -25,7 +21,7 @@ pub(crate) fn log_changes(app: &App, before: &[Server], after: &[Server]) {
             }
         }
     }
-    for server in before.iter().filter(|server| is_foreign(server)) {
+    for server in before {
         if find(after, &server.id).is_none() {
             let host = server.hostname();
             tracing::info!(server = %server.id, host, "server removed by another process");

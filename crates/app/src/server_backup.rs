@@ -24,6 +24,7 @@ pub(crate) async fn save_unless_lost(
     with_meetings: bool,
 ) -> Result<Option<SavedPool>, StoreError> {
     let store_id = app.pool.claim_store_id(&app.entropy.generate_uuid()).await?;
+    app.server_backup.begin_reading();
     let servers = app.pool.list_servers().await?;
     let before = app.server_backup.lock().clone().unwrap_or_default();
     let had_any = !before.servers.is_empty() || !before.tenants.is_empty();
@@ -38,17 +39,16 @@ pub(crate) async fn save_unless_lost(
     if with_meetings {
         saved.meetings = app.pool.list_meetings(None).await?;
     } else if before.store_id == saved.store_id {
-        saved.meetings = before.meetings.clone();
+        saved.meetings = before.meetings;
     }
     // A store that lost its data while it was read has lost its id as well: the next run restores it.
     if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? == saved.store_id {
         let (servers, tenants) = (saved.servers.len(), saved.tenants.len());
         tracing::debug!(servers, tenants, meetings = saved.meetings.len(), "pool saved");
         // Nothing is known of what was there before the process began.
-        if !before.store_id.is_empty() {
-            pool_changes::log_changes(app, &before.servers, &saved.servers);
+        if let (Some(before), after) = app.server_backup.replace(saved) {
+            pool_changes::log_changes(&before.servers, &after);
         }
-        *app.server_backup.lock() = Some(saved);
     }
     Ok(None)
 }

@@ -110,7 +110,7 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
-    app.server_backup.note_own_change(&server.id);
+    app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host = server.hostname(), by = %origin::actor(), "server added");
     Ok(server)
 }
@@ -145,7 +145,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
-    app.server_backup.note_own_change(&server.id);
+    app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host, state = state_name, by = %origin::actor(), "server changed");
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
@@ -163,7 +163,7 @@ pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     let server = app.pool.find_server(&id).await?;
     let meetings = app.pool.remove_server(&id).await?;
     let meetings = meetings.ok_or_else(|| AdminError::Unknown(id.clone()))?;
-    app.server_backup.note_own_change(&id);
+    app.server_backup.note_own_change(&id, None);
     let (host, by) = (server.as_ref().map(Server::hostname), origin::actor());
     tracing::info!(server = %id, host, meetings = meetings.len(), %by, "server removed");
     Ok(meetings)

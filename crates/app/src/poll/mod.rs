@@ -206,7 +206,7 @@ fn log_poll(app: &App, report: &PollReport, observation: &PollObservation) {
         None => {}
     }
     if report.outcome.drained {
-        app.server_backup.note_own_change(id);
+        app.server_backup.note_own_change(id, Some(server));
         tracing::info!(server = %id, host, "cordoned server has no meetings left, disabled");
     }
     if report.outcome.attached > 0 {
