@@ -1,5 +1,7 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +10,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use self::tls::TlsParts;
 use crate::background;
 use crate::config::Config;
-use crate::config::values::Secret;
-use crate::http::listen::{ConnectionLimits, Listener, serve};
+use crate::config::values::{PublicHost, Secret};
+use crate::http::listen::{ConnectionLimits, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
-    UsedTokens,
+    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
+    ManagementRules, ProxyRules, UploadService, UsedTokens,
 };
 use crate::wiring::WiredApp;
 
@@ -66,16 +69,24 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
-    let jobs = background::start_jobs(config, wired, roles, &stop);
+    let mut jobs = background::start_jobs(config, wired, roles, &stop);
+    if let Some(tls) = &tls {
+        jobs.extend(tls.start_jobs(config, wired, &stop));
+    }
     if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
         if let Some(management) = &management_listener {
             tracing::info!(url = management.url(), "management API listening");
         }
-        serve_until(config, wired, (listener, management_listener), stop).await;
+        if let Some(tls) = &tls {
+            tracing::info!(url = tls.url(), "HTTPS listening");
+        }
+        let listeners = Listeners { public: listener, tls, management: management_listener };
+        serve_until(config, wired, listeners, stop).await;
     } else {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "started without listening");
         let _ = stop.wait_for(|stop| *stop).await;
@@ -102,17 +113,43 @@ async fn open_management_listener(
     }
 }
 
+/// The open sockets.
+pub struct Listeners {
+    /// Without TLS.
+    pub public: Listener,
+    /// With TLS, if there is a certificate.
+    pub tls: Option<TlsParts>,
+    /// Of administrators, if they have one of their own.
+    pub management: Option<Listener>,
+}
+
 /// Serves requests, also those of administrators if they have a socket of their own, until `stop` becomes true.
 pub async fn serve_until(
     config: &Config,
     wired: &WiredApp,
-    (listener, management_listener): (Listener, Option<Listener>),
+    listeners: Listeners,
     stop: watch::Receiver<bool>,
 ) {
-    let state = Arc::new(build_http_state(config, wired));
+    let Listeners { public, tls, management } = listeners;
+    let state = Arc::new(build_http_state(config, wired, tls.as_ref()));
     let limits = build_connection_limits(config);
-    let public = serve(listener, Audience::Public, state.clone(), limits, stop.clone());
-    let Some(management_listener) = management_listener else { return public.await };
+    // Both ports serve the same clients.
+    let connections = Connections::new(limits.rules);
+    let serve_public = |listener, tls| {
+        let connections = connections.clone();
+        let socket = ServedSocket { listener, audience: Audience::Public, tls, connections };
+        serve(socket, state.clone(), limits, stop.clone())
+    };
+    let plain = serve_public(public, None);
+    let secure = async {
+        if let Some(tls) = tls {
+            serve_public(tls.listener, Some(tls.server)).await;
+        }
+    };
+    let public = async {
+        tokio::join!(plain, secure);
+    };
+    let Some(listener) = management else { return public.await };
     // Administrators and health checks are served whatever happens on the other socket.
     let rules = ConnectionRules {
         max_requests: MANAGEMENT_REQUESTS,
@@ -120,12 +157,15 @@ pub async fn serve_until(
         ..limits.rules
     };
     let limits = ConnectionLimits { rules, ..limits };
-    let management = serve(management_listener, Audience::Management, state, limits, stop);
+    let connections = Connections::new(limits.rules);
+    let socket = ServedSocket { listener, audience: Audience::Management, tls: None, connections };
+    let management = serve(socket, state.clone(), limits, stop.clone());
     tokio::join!(public, management);
 }
 
-fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
+fn build_http_state(config: &Config, wired: &WiredApp, tls: Option<&TlsParts>) -> HttpState {
     let playback = config.playback_host.as_ref();
+    let https_port = config.url_host.as_ref().and_then(PublicHost::port).unwrap_or(443);
     HttpState {
         upload_service: UploadService::new(
             wired.uploads.clone(),
@@ -139,6 +179,12 @@ fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
             playback: playback.map(|host| (host.host().to_owned(), host.authority())),
             multitenancy: config.multitenancy_enabled,
         },
+        https: HttpsRules {
+            redirect_port: (config.https_redirect && tls.is_some()).then_some(https_port),
+            strict_transport: HttpsRules::strict_transport(config.hsts_max_age.0),
+        },
+        challenges: tls.and_then(|tls| tls.challenges.clone()),
+        proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management: build_management_rules(config, wired),
         health_checks: HealthChecks::default(),
         max_body_bytes: config.max_body_bytes.0,

@@ -13,6 +13,7 @@ mod http;
 mod lifecycle;
 mod output;
 mod telemetry;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

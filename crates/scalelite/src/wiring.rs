@@ -1,6 +1,7 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod certificates;
 mod playback;
 pub mod recordings;
 pub mod stores;
@@ -35,6 +36,7 @@ use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
 use crate::output::print_note;
+use crate::tls::acme::state::SharedState;
 
 /// The default data directory, if it is writable.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
@@ -79,6 +81,10 @@ pub enum WiringError {
 pub struct WiredApp {
     /// The application.
     pub app: App,
+    /// What replicas share of the certificate that they get by ACME.
+    pub certificate_state: SharedState,
+    /// Whether other processes may use the same stores.
+    pub is_shared: bool,
     /// The data directory.
     pub data_dir: PathBuf,
     /// Whether the secret was generated, since none is configured.
@@ -154,7 +160,6 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let importer = recordings::build_importer(config, &app);
     let uploads = recordings::build_uploads(config);
     Ok(WiredApp {
-        app,
         data_dir,
         secret_is_generated,
         inspectors,
@@ -162,8 +167,20 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         recordings,
         importer,
         uploads,
+        certificate_state: SharedState {
+            store: state,
+            sealer: app.sealer.clone(),
+            clock: app.clock.clone(),
+        },
+        is_shared: stores.is_shared(),
+        app,
         playback: playback.map(Arc::new),
     })
+}
+
+/// The clock of the machine.
+pub fn clock() -> Arc<dyn ports::Clock> {
+    Arc::new(SystemClock)
 }
 
 /// The data directory that [`wire`] would use. Creates nothing.

@@ -3,6 +3,9 @@
 
 mod callback_delivery;
 mod callback_pruning;
+mod certificate_expiry;
+mod certificate_files;
+mod certificate_renewal;
 mod end_checks;
 mod file_moves;
 mod forecasting;
@@ -24,6 +27,9 @@ use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
+pub use self::certificate_expiry::CertificateExpiry;
+pub use self::certificate_files::CertificateFilesJob;
+pub use self::certificate_renewal::CertificateRenewal;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
@@ -32,7 +38,7 @@ use self::import_scan::ImportScan;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
-use self::runner::JobRunner;
+pub use self::runner::JobRunner;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;
 use crate::config::Config;

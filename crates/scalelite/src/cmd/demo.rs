@@ -19,7 +19,7 @@ use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{listen_for_signals, serve_until};
+use crate::lifecycle::{Listeners, listen_for_signals, serve_until};
 use crate::output::print_line;
 use crate::wiring;
 
@@ -78,7 +78,8 @@ async fn run_demo(
     start_forecasting(&app, &stop);
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
-    serve_until(config, &wired, (listener, None), stop).await;
+    let listeners = Listeners { public: listener, tls: None, management: None };
+    serve_until(config, &wired, listeners, stop).await;
     print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
 }

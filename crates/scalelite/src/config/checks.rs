@@ -36,6 +36,10 @@ impl Config {
         }
         self.check_hosts()?;
         self.check_management()?;
+        self.check_tls()?;
+        if self.https_redirect && !self.has_tls() {
+            warn("HTTPS_REDIRECT", None, "it has no effect without TLS_CERT or ACME".to_owned());
+        }
         if self.s3_recording { self.check_s3() } else { Ok(()) }
     }
 

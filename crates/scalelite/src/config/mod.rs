@@ -1,5 +1,5 @@
 //! Configuration. `settings` defines all settings, `sources` has flags and environment, `reading` reads a setting from them,
-//! `values`, `list_values` and `address_values` have the types (`original_values` how the original reads them), `checks` rules about several settings,
+//! `values`, `list_values`, `address_values`, `proxy_values` and `tls_values` have the types (`original_values` how the original reads them), `checks` rules about several settings,
 //! `reference` renders the documentation. `stores` derives the locations
 //! of the stores from the settings and from the original's configuration files (`rails`, `erb`).
 
@@ -9,13 +9,16 @@ mod erb;
 pub mod ignored_settings;
 mod list_values;
 mod original_values;
+mod proxy_values;
 mod rails;
 pub mod reading;
 pub mod recording_values;
 pub mod reference;
+mod setting;
 pub mod settings;
 pub mod sources;
 pub mod stores;
+mod tls_values;
 pub mod values;
 
 pub use settings::Config;

@@ -1,6 +1,7 @@
 //! `doctor`: checks everything the balancer depends on, and reports problems with advice. It continues
 //! after a failure as far as possible, so that one run reports all problems.
 
+mod certificate;
 mod directories;
 mod report;
 mod settings;
@@ -44,6 +45,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let dir = wiring::expected_data_dir(&config);
     findings.extend(directories::check_data_dir(&dir));
     findings.extend(directories::check_recording_dirs(sources));
+    findings.extend(certificate::check_files(&config));
     match read_store_settings(&config, sources) {
         Ok(stores) => {
             let stores = stores.into_read_only();
@@ -94,6 +96,7 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
     for store in &wired.inspectors {
         findings.extend(store.inspect().await);
     }
+    findings.extend(certificate::check_acme(config, &wired.certificate_state).await);
     findings.extend(check_links(&wired).await);
     findings.extend(doctor::check_servers(&wired.app).await);
     findings
