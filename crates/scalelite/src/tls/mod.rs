@@ -6,5 +6,5 @@ pub mod certificate;
 pub mod files;
 pub mod holder;
 
-pub use certificate::{Certificate, CertificateFacts};
+pub use certificate::Certificate;
 pub use holder::CertificateHolder;

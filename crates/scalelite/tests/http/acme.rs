@@ -6,6 +6,7 @@ use std::process::Stdio;
 use testkit::private::free_port;
 use testkit::process;
 use testkit::product::{Product, Setup, new_request, wait_until};
+use testkit::stores::{StoreKind, TestStores};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -182,7 +183,7 @@ async fn a_certificate_is_got_renewed_and_kept() {
 async fn replicas_share_one_certificate_over_http() {
     let pebble = Pebble::start(3600).await;
     let root = pebble.root().await;
-    let stores = testkit::stores::TestStores::new(testkit::stores::StoreKind::Redis).await.unwrap();
+    let stores = TestStores::start(StoreKind::RedisAndPostgres).await.unwrap();
     let setup = pebble
         .setup("http-01")
         .with_stores(&stores)
