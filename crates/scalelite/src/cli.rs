@@ -97,7 +97,13 @@ enum Command {
         #[arg(long, conflicts_with_all = ["columns", "json"])]
         wide: bool,
         /// Print these columns, e.g. hostname,users,load.
-        #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "json", value_name = "COLUMN,…")]
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            conflicts_with = "json",
+            value_name = "COLUMN,…"
+        )]
         columns: Vec<Column>,
     },
     /// Check that the store can be used; for health checks of containers.
@@ -250,9 +256,7 @@ pub fn main() -> ExitCode {
             cmd::config::print_reference();
             Ok(())
         }
-        command => {
-            setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources))
-        }
+        command => setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -274,6 +278,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
+        Command::Secret if cmd::secret::is_configured(&config) => {
+            cmd::secret::print_configured(&config, sources)
+        }
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
@@ -318,9 +325,8 @@ fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), C
         return cmd::run_once(&config, sources, creation, run_tasks);
     }
     if !tasks.is_empty() {
-        cmd::rake::run_without_store(tasks).unwrap_or_else(|| {
-            cmd::run_without_log(&config, sources, creation, run_tasks)
-        })?;
+        cmd::rake::run_without_store(tasks)
+            .unwrap_or_else(|| cmd::run_without_log(&config, sources, creation, run_tasks))?;
     }
     let roles = Roles { api: false, poller: false, importer: true };
     cmd::serve::run(config, sources, roles, false)

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Sources};
 use crate::config::values::Secret;
+use crate::config::{Config, Sources};
 use crate::http::listen::{ConnectionLimits, Listener, serve};
 use crate::http::{
     Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,

@@ -71,7 +71,10 @@ impl Reloader<'_> {
             }
             if ending.is_some() {
                 // At most two generations of jobs exist: an import may take hours.
-                tracing::error!(reason = "jobs of the last reload still end", "settings not reloaded");
+                tracing::error!(
+                    reason = "jobs of the last reload still end",
+                    "settings not reloaded"
+                );
             } else if self.take_over() {
                 let new = RunningJobs::start(&self.config, &self.wired, self.roles);
                 ending = Some(tokio::spawn(std::mem::replace(&mut jobs, new).finish()));
@@ -115,7 +118,8 @@ impl Reloader<'_> {
         (self.config, self.wired) = (reload.config, wired);
         self.log.set_level(self.config.log_level, self.sources.variable("RUST_LOG"));
         self.state.send_modify(|state| {
-            *state = Arc::new(lifecycle::build_http_state(&self.config, &self.wired, Some(&*state)));
+            *state =
+                Arc::new(lifecycle::build_http_state(&self.config, &self.wired, Some(&*state)));
         });
         true
     }
@@ -126,7 +130,7 @@ pub fn log_oddities(sources: &Sources) {
     for unknown in names::find_unknown(sources) {
         tracing::warn!(setting = unknown.name, hint = unknown.advice(), "unknown setting");
     }
-    for note in sources.env_file().into_iter().flat_map(crate::config::env_file::EnvFile::notes) {
+    for note in sources.notes() {
         tracing::warn!(note, "odd line in the environment file");
     }
 }

@@ -33,8 +33,8 @@ use domain::voice_bridge::VoiceBridgePolicy;
 use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
 use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
-use crate::config::values::{PublicHost, Secret};
 use crate::config::stores::RecordingStoreUrl;
+use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
 
@@ -243,7 +243,7 @@ impl WiredApp {
 }
 
 /// The secrets of the front-ends, as far as they are configured.
-fn configured_secrets(config: &Config) -> Vec<String> {
+pub fn configured_secrets(config: &Config) -> Vec<String> {
     let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()

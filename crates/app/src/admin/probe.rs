@@ -89,7 +89,10 @@ async fn ask(app: &App, server: &Server) -> Result<(), Unusable> {
         Ok(_) | Err(bbb::InvalidResponse::TooManyMeetings(_)) => Ok(()),
         Err(bbb::InvalidResponse::Failed) => {
             let advice = "`bbb-conf --secret` on the server prints the right one";
-            let reason = format!("the server does not accept the secret: {}", refusal_reason(&response.body));
+            let reason = format!(
+                "the server does not accept the secret: {}",
+                refusal_reason(&response.body)
+            );
             Err(unusable(reason, advice, Answered::Bbb))
         }
         Err(error) => {
@@ -97,7 +100,11 @@ async fn ask(app: &App, server: &Server) -> Result<(), Unusable> {
                 .unwrap_or_else(|| format!("HTTP {}, {error}", response.status));
             let advice = "`bbb-conf --secret` on the server prints its URL, to which `api` is appended: \
                           https://HOST/bigbluebutton/api";
-            Err(unusable(format!("no BigBlueButton answers there: {answer}"), advice, Answered::Other))
+            Err(unusable(
+                format!("no BigBlueButton answers there: {answer}"),
+                advice,
+                Answered::Other,
+            ))
         }
     }
 }

@@ -7,8 +7,8 @@ use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
 use super::secret_argument::{read_optional, read_secret};
-use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::change::NewServerArgs;
+use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::{change, list, sync};
 use crate::cmd::{CommandContext, CommandFailure};
 

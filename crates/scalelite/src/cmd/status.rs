@@ -245,8 +245,7 @@ pub async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), 
             false => table.render(context, &servers).await?,
         };
         // Cursor to the top left, then clear the terminal.
-        let clear =
-            if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         let page = format!("{clear}{text}\n {meetings} meetings placed, {users} users\n");
         if !print_text(page) {
             return Ok(());
@@ -339,7 +338,10 @@ mod tests {
     fn problems_are_wrapped() {
         let text = format!("bbb1: {}", "word ".repeat(40));
         let wrapped = wrap(&text, NARROW_WIDTH);
-        assert!(wrapped.lines().count() > 2 && wrapped.lines().all(|line| line.len() <= 80), "{wrapped}");
+        assert!(
+            wrapped.lines().count() > 2 && wrapped.lines().all(|line| line.len() <= 80),
+            "{wrapped}"
+        );
         assert_eq!(wrapped.split_whitespace().count(), 41);
         assert_eq!(wrap("a b", 80), " a b\n");
     }

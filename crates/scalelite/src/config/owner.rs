@@ -29,7 +29,9 @@ pub fn advise_sudo(path: &Path) -> String {
 fn find_user(uid: u32, gid: u32, users: &str, groups: &str) -> Option<String> {
     let names = |list: &str, id: u32| -> Option<String> {
         let entries = list.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let mut found = entries.filter(|entry| entry.get(2).is_some_and(|text| text.parse::<u32>().is_ok_and(|found| found == id)));
+        let mut found = entries.filter(|entry| {
+            entry.get(2).is_some_and(|text| text.parse::<u32>().is_ok_and(|found| found == id))
+        });
         found.next()?.first().map(|name| (*name).to_owned())
     };
     if uid != ROOT {
@@ -41,7 +43,8 @@ fn find_user(uid: u32, gid: u32, users: &str, groups: &str) -> Option<String> {
 
 fn read_list(path: &str) -> String {
     let mut text = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut text));
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut text));
     if read.is_ok() { String::from_utf8_lossy(&text).into_owned() } else { String::new() }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::env_file::{self, EnvFile, FILE_VARIABLE, FileChoice};
+use super::names;
 
 /// Longest secret file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -130,6 +131,17 @@ impl Sources {
         self.variable(name).is_some()
     }
 
+    /// Whether the environment of the process has a variable that is not empty.
+    pub fn is_in_environment(&self, name: &str) -> bool {
+        self.environment.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// What is odd about the environment file.
+    pub fn notes(&self) -> Vec<String> {
+        let notes = self.file.iter().flat_map(EnvFile::notes);
+        notes.chain(names::find_environment_only(self)).collect()
+    }
+
     /// Whether the environment file has a value that the environment replaces by another one.
     pub fn is_overridden(&self, name: &str) -> bool {
         let in_file = self.file.as_ref().and_then(|file| file.value(name));
@@ -155,7 +167,10 @@ impl Sources {
     pub fn variable(&self, name: &str) -> Option<&str> {
         let in_file = self.file.as_ref().and_then(|file| file.value(name));
         let in_environment = self.environment.get(name).map(String::as_str);
-        in_environment.filter(|value| !value.is_empty()).or(in_file).filter(|value| !value.is_empty())
+        in_environment
+            .filter(|value| !value.is_empty())
+            .or(in_file)
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -166,7 +181,8 @@ fn find_in<'a>(
     secret: bool,
 ) -> Result<Option<(String, SettingOrigin)>, String> {
     for name in names {
-        if let Some((value, origin)) = variable(name).filter(|(value, _)| !value.trim().is_empty()) {
+        if let Some((value, origin)) = variable(name).filter(|(value, _)| !value.trim().is_empty())
+        {
             return Ok(Some((value.to_owned(), origin)));
         }
         let file = format!("{name}_FILE");

@@ -11,7 +11,8 @@ async fn a_server_that_cannot_work_is_not_added() -> anyhow::Result<()> {
     let url = cli.server(1).url();
     let host = url.trim_end_matches("/bigbluebutton/api").to_owned();
     let hint = ": BigBlueButton answers at <url-1>. The server was not added; --force adds it nevertheless\n";
-    for address in [host.clone(), format!("{host}/bigbluebutton"), format!("{host}/bigbluebutton/")] {
+    for address in [host.clone(), format!("{host}/bigbluebutton"), format!("{host}/bigbluebutton/")]
+    {
         let error = cli.run_failing(&format!("servers add {address} secret1")).await?;
         assert!(error.starts_with("ERROR: no BigBlueButton answers there: HTTP 404"), "{error}");
         assert!(error.ends_with(hint), "{error}");
@@ -20,7 +21,8 @@ async fn a_server_that_cannot_work_is_not_added() -> anyhow::Result<()> {
     let reason = "ERROR: the server does not accept the secret: refused: checksumError: \
                   `bbb-conf --secret` on the server prints the right one. ";
     assert!(error.starts_with(reason), "{error}");
-    let error = cli.run_failing(&format!("servers add {} secret1", url.replace("http:", "https:"))).await?;
+    let error =
+        cli.run_failing(&format!("servers add {} secret1", url.replace("http:", "https:"))).await?;
     assert!(error.starts_with("ERROR: unreachable: "), "{error}");
     let error = cli.run_failing("servers add <url-1> secret1 blue").await?;
     assert_eq!(
@@ -53,7 +55,9 @@ async fn arguments_may_be_named() -> anyhow::Result<()> {
     assert!(listed.contains("load multiplier: 1.0\n\tbbb version: \n\ttag: red\n"), "{listed}");
     cli.run_ok(&format!("servers update {id} --tag green --multiplier 3")).await?;
     let listed = cli.run_ok("servers").await?;
-    assert!(listed.contains("secret: secret1\n\tdisabled\n\tload: unavailable\n\tload multiplier: 3.0"));
+    assert!(
+        listed.contains("secret: secret1\n\tdisabled\n\tload: unavailable\n\tload multiplier: 3.0")
+    );
     assert!(listed.contains("\ttag: green\n"), "{listed}");
     let error = cli.run_failing(&format!("servers update {id} secret1 green")).await?;
     assert!(error.starts_with("ERROR: `green` is no number: "), "{error}");
@@ -61,7 +65,11 @@ async fn arguments_may_be_named() -> anyhow::Result<()> {
 }
 
 /// Runs a command on a terminal, with this text typed.
-async fn run_on_terminal(cli: &CliEnvironment, command: &str, typed: &str) -> anyhow::Result<CommandOutput> {
+async fn run_on_terminal(
+    cli: &CliEnvironment,
+    command: &str,
+    typed: &str,
+) -> anyhow::Result<CommandOutput> {
     let line = format!("{} {command}", env!("CARGO_BIN_EXE_scalelite"));
     let in_setup = cli.setup.command();
     let environment = in_setup.as_std().get_envs();
@@ -81,8 +89,14 @@ async fn people_are_not_put_out_of_meetings_unasked() -> anyhow::Result<()> {
     assert!(cli.server(1).set_users("Alpha", 7, 1));
     for (command, consequence) in [
         ("servers panic <id-1>", "these meetings are ended, and their users put out"),
-        ("servers panic <id-1> --skip-end-calls", "the balancer forgets these meetings, and users cannot join them any more"),
-        ("servers remove <id-1>", "the balancer forgets these meetings, and users cannot join them any more"),
+        (
+            "servers panic <id-1> --skip-end-calls",
+            "the balancer forgets these meetings, and users cannot join them any more",
+        ),
+        (
+            "servers remove <id-1>",
+            "the balancer forgets these meetings, and users cannot join them any more",
+        ),
     ] {
         // Without a terminal nobody can be asked, whatever comes in by a pipe.
         let output = cli.run_with_input(command, "yes\n").await?;
@@ -97,7 +111,10 @@ async fn people_are_not_put_out_of_meetings_unasked() -> anyhow::Result<()> {
     assert_eq!(servers[0]["state"], "enabled");
     let panic = format!("servers panic {}", servers[0]["id"].as_str().unwrap_or_default());
     let output = run_on_terminal(&cli, &panic, "no\n").await?;
-    assert!(output.stdout.contains("WARNING: 7 users are in 1 meetings of 127.0.0.1: "), "{output:?}");
+    assert!(
+        output.stdout.contains("WARNING: 7 users are in 1 meetings of 127.0.0.1: "),
+        "{output:?}"
+    );
     assert!(output.stdout.contains("Nothing was done."), "{output:?}");
     assert_eq!((output.exit_code, cli.server(1).meetings().len()), (0, 1));
     let output = run_on_terminal(&cli, &panic, "yes\n").await?;
@@ -114,7 +131,8 @@ async fn people_are_not_put_out_of_meetings_unasked() -> anyhow::Result<()> {
     cli.run_ok("poll").await?;
     cli.server(1).set_fault(FaultMode::Refuse);
     let error = cli.run_failing("servers remove <id-1>").await?;
-    let start = "ERROR: 127.0.0.1 does not answer; 5 users were in 1 meetings when it answered last. ";
+    let start =
+        "ERROR: 127.0.0.1 does not answer; 5 users were in 1 meetings when it answered last. ";
     assert!(error.starts_with(start), "{error}");
     let output = cli.run("servers remove <id-1> --yes").await?;
     assert_eq!((output.stdout.as_str(), output.exit_code), ("Removing server <id-1>...\nOK\n", 0));

@@ -56,11 +56,16 @@ async fn server_and_commands_share_one_file() -> anyhow::Result<()> {
     std::fs::write(&file, text)?;
     let file = file.display().to_string();
     // Neither variables nor flags besides the name of the file.
-    cli.setup = cli.setup.clone().with_setting("SCALELITE_DATA_DIR", "").with_setting("POLL_INTERVAL", "");
+    cli.setup =
+        cli.setup.clone().with_setting("SCALELITE_DATA_DIR", "").with_setting("POLL_INTERVAL", "");
     let by_variable = cli.setup.clone().with_setting("SCALELITE_ENV_FILE", &file);
     let product = by_variable.start().await?;
     let store = folder.join("data of its own/scalelite.db");
-    assert!(store.exists() && product.log().contains(&store.display().to_string()), "{}", product.log());
+    assert!(
+        store.exists() && product.log().contains(&store.display().to_string()),
+        "{}",
+        product.log()
+    );
     product.add_simulated_server(cli.server(1)).await?;
     for setup in [&by_variable, &cli.setup] {
         let named = ["--env-file", &file, "status", "--columns", "state"];
@@ -85,8 +90,14 @@ async fn server_and_commands_share_one_file() -> anyhow::Result<()> {
     let value = shown(&in_environment, &["--poll-interval", "7"], "POLL_INTERVAL").await?;
     assert_eq!(value, ("7".to_owned(), "flag".to_owned()));
     let output = process::run(&by_variable, &["config"]).await?.stdout;
-    assert!(output.contains(&format!("\n Settings were read from the environment and {file}\n")), "{output}");
-    assert!(output.contains(&format!(" {file}:6: POLL_INTERVAL: it replaces the value in line 5\n")), "{output}");
+    assert!(
+        output.contains(&format!("\n Settings were read from the environment and {file}\n")),
+        "{output}"
+    );
+    assert!(
+        output.contains(&format!(" {file}:6: POLL_INTERVAL: it replaces the value in line 5\n")),
+        "{output}"
+    );
     assert!(!output.contains("hidden") && !output.contains("POSTGRES_PASSWORD"), "{output}");
     Ok(())
 }
@@ -126,7 +137,9 @@ async fn a_file_that_cannot_be_used_stops_every_command_with_one_line() -> anyho
         (b"IDLE_TIMEOUT=soon", "IDLE_TIMEOUT: `soon` is not allowed"),
     ] {
         let setup = setup_with_file(text)?;
-        for arguments in [&["serve"][..], &["status"], &["config", "--check"], &["servers", "sync", "x"]] {
+        for arguments in
+            [&["serve"][..], &["status"], &["config", "--check"], &["servers", "sync", "x"]]
+        {
             let line = run_failing(&setup, arguments).await?;
             assert!(line.contains(reason), "{line}");
         }
@@ -173,7 +186,8 @@ async fn what_this_user_may_not_read_is_named_with_the_command_to_use() -> anyho
     deny(&file)?;
     let output = run_unprivileged(&setup, &["servers", "add", "http://x", "hidden"]).await?;
     assert_eq!(output.exit_code, 1, "{output:?}");
-    let start = format!("ERROR: {}: Permission denied (os error 13): run the command as ", file.display());
+    let start =
+        format!("ERROR: {}: Permission denied (os error 13): run the command as ", file.display());
     assert!(output.stderr.starts_with(&start) && output.stderr.contains("`sudo "), "{output:?}");
     assert!(!output.stderr.contains("hidden"), "{output:?}");
 

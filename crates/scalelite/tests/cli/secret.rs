@@ -26,10 +26,16 @@ async fn a_secret_is_generated_once_and_accessible_by_its_owner_only() -> anyhow
     let setup = setup_without_secret()?;
     // Only the server makes a secret.
     let none = process::run(&setup, &["secret"]).await?;
-    assert!(none.exit_code == 1 && none.stderr.starts_with("ERROR: there is no store: "), "{none:?}");
+    assert!(
+        none.exit_code == 1 && none.stderr.starts_with("ERROR: there is no store: "),
+        "{none:?}"
+    );
     setup.create_store().await?;
     let none = process::run(&setup, &["secret"]).await?;
-    assert!(none.exit_code == 1 && none.stderr.starts_with("ERROR: there is no secret: "), "{none:?}");
+    assert!(
+        none.exit_code == 1 && none.stderr.starts_with("ERROR: there is no secret: "),
+        "{none:?}"
+    );
     serve_once(&setup).await?;
     let first = process::run(&setup, &["secret"]).await?;
     let secret = first.stdout.strip_prefix("URL: http://localhost:3000/bigbluebutton/\nSecret: ");

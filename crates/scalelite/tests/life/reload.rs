@@ -39,9 +39,7 @@ async fn settings_that_can_change_do_and_others_are_named() {
     let _ = server.take_log();
     let port = product.port();
     let target = signed_target("create", &create_query("during"));
-    let creating = tokio::spawn(async move {
-        exchange(port, &new_request("GET", &target)).await
-    });
+    let creating = tokio::spawn(async move { exchange(port, &new_request("GET", &target)).await });
     let arrived = async || server.log_len() > 0;
     wait_until("at the server", arrived).await.unwrap();
     write(&format!(
@@ -50,7 +48,8 @@ async fn settings_that_can_change_do_and_others_are_named() {
     ));
     reload(&product, "settings reloaded", 1).await;
     let log = product.log();
-    let changed = "changed=\"LOADBALANCER_SECRET GET_MEETINGS_API_DISABLED POLL_INTERVAL RAILS_LOG_LEVEL\"";
+    let changed =
+        "changed=\"LOADBALANCER_SECRET GET_MEETINGS_API_DISABLED POLL_INTERVAL RAILS_LOG_LEVEL\"";
     assert!(log.contains(changed), "{log}");
     for name in ["PORT", "MAX_CONNECTIONS"] {
         let line = format!("setting changed: it needs a restart setting=\"{name}\"");
@@ -72,9 +71,10 @@ async fn settings_that_can_change_do_and_others_are_named() {
     wait_until("polls", polls).await.unwrap();
 
     // What is wrong changes nothing.
-    for (times, text) in ["IDLE_TIMEOUT=soon\n", "LOADBALANCER_SECRET=\"x\n", "A=1\n", "REDIS_URL=redis://h:x\n"]
-        .iter()
-        .enumerate()
+    for (times, text) in
+        ["IDLE_TIMEOUT=soon\n", "LOADBALANCER_SECRET=\"x\n", "A=1\n", "REDIS_URL=redis://h:x\n"]
+            .iter()
+            .enumerate()
     {
         write(text);
         reload(&product, "settings not reloaded", times + 1).await;

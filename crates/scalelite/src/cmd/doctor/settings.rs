@@ -46,14 +46,17 @@ pub fn check_values(settings: &[EffectiveSetting]) -> Vec<Finding> {
 /// Names the environment file, files that are not read beside it, and odd lines in it.
 pub fn check_env_file(sources: &Sources) -> Vec<Finding> {
     let check = "environment file";
-    let mut findings = vec![Finding::ok(check, format!("settings were read {}", sources.describe()))];
+    let mut findings =
+        vec![Finding::ok(check, format!("settings were read {}", sources.describe()))];
     for path in sources.env_file().iter().flat_map(|file| &file.shadowed) {
         let detail = format!("{} is not read", path.display());
-        let advice = "only one file is read: move the settings that you need from it, and remove it";
+        let advice =
+            "only one file is read: move the settings that you need from it, and remove it";
         findings.push(Finding::warn(check, detail, advice));
     }
-    let notes = sources.env_file().into_iter().flat_map(crate::config::env_file::EnvFile::notes);
-    findings.extend(notes.map(|note| Finding::warn(check, note, "look at that line")));
+    findings.extend(
+        sources.notes().into_iter().map(|note| Finding::warn(check, note, "look at that line")),
+    );
     findings
 }
 

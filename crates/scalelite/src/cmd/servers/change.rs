@@ -234,7 +234,9 @@ pub async fn enable_checked(context: &CommandContext, id: &str) -> Result<(), Co
         ))),
         None => {
             if !server.is_online() {
-                print_note("WARNING: the server is not online yet: more successful polls are needed");
+                print_note(
+                    "WARNING: the server is not online yet: more successful polls are needed",
+                );
             }
             print_line("OK");
             Ok(())

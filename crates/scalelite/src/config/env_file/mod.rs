@@ -101,7 +101,8 @@ impl EnvFile {
 /// Refuses a value that has another setting in it: its quote is closed by the quote of a later line.
 fn check_lines(name: &str, line: usize, value: &str) -> Result<(), String> {
     for (number, text) in (line..).zip(value.lines()).skip(1) {
-        let word = text.split('=').next().filter(|word| word.len() < text.len()).unwrap_or_default();
+        let word =
+            text.split('=').next().filter(|word| word.len() < text.len()).unwrap_or_default();
         if names::is_known(word.trim()) {
             let word = word.trim();
             return Err(format!(
@@ -154,7 +155,8 @@ fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-        let reason = format!("it has more than {MAX_FILE_BYTES} bytes: this is no environment file");
+        let reason =
+            format!("it has more than {MAX_FILE_BYTES} bytes: this is no environment file");
         return Err(std::io::Error::other(reason));
     }
     Ok(bytes)
@@ -168,7 +170,8 @@ pub fn describe_search(choice: &FileChoice, found: Option<&EnvFile>) -> String {
         (FileChoice::Search(paths), None) => {
             let mut text = "from the environment only: there is no".to_owned();
             for (index, path) in paths.iter().enumerate() {
-                let _ = write!(text, "{} {}", if index > 0 { " and no" } else { "" }, path.display());
+                let _ =
+                    write!(text, "{} {}", if index > 0 { " and no" } else { "" }, path.display());
             }
             text
         }
@@ -226,7 +229,8 @@ mod tests {
         std::fs::write(&path, "#".repeat((4 << 20) + 1)).unwrap();
         assert!(error(&named(&path)).ends_with("4194304 bytes: this is no environment file"));
         std::fs::write(&path, "URL_HOST=\"lb.test\nPORT=\"3000\"\n").unwrap();
-        let reason = ": line 1: URL_HOST: the quote that begins there is not closed before PORT in line 2";
+        let reason =
+            ": line 1: URL_HOST: the quote that begins there is not closed before PORT in line 2";
         assert!(error(&named(&path)).ends_with(reason), "{}", error(&named(&path)));
         assert!(read(&named(Path::new("/dev/null"))).unwrap().is_none());
         assert!(error(&named(Path::new("/dev/zero"))).ends_with("it is not a file"));

@@ -54,7 +54,8 @@ fn values_are_read_as_docker_and_systemd_read_them() {
 #[test]
 fn lines_without_a_variable_are_named() {
     let parsed = parse(b"A\n=b\nB C=d\n1X=2\n#\n\nX=1\nX=2\nexported=1\nA.b-c=3\n").unwrap();
-    let names: Vec<_> = parsed.assignments.iter().map(|one| (one.name.as_str(), one.line)).collect();
+    let names: Vec<_> =
+        parsed.assignments.iter().map(|one| (one.name.as_str(), one.line)).collect();
     assert_eq!(names, [("X", 7), ("X", 8), ("exported", 9), ("A.b-c", 10)]);
     let lines: Vec<_> = parsed.notes.iter().map(|note| note.line).collect();
     assert_eq!(lines, [1, 2, 3, 4]);
@@ -66,7 +67,10 @@ fn values_that_others_read_differently_are_named() {
     for (text, note) in [
         ("A=b # c", "what follows ` #` is part of the value, not a comment"),
         ("A=x${B}", "`${…}` is part of the value: nothing is replaced"),
-        ("A=b\\c\\d", "a backslash is removed, docker would keep it: put the value into single quotes"),
+        (
+            "A=b\\c\\d",
+            "a backslash is removed, docker would keep it: put the value into single quotes",
+        ),
     ] {
         let parsed = parse(text.as_bytes()).unwrap();
         let texts: Vec<_> = parsed.notes.iter().map(|note| note.text.as_str()).collect();
@@ -79,7 +83,10 @@ fn values_that_others_read_differently_are_named() {
 fn unusable_files_are_refused_with_the_line_and_without_the_value() {
     let long = format!("A=1\nLONG={}\n", "x".repeat(1 << 20));
     for (bytes, message) in [
-        (b"A=1\nB=\"hidden\nC=2\n".to_vec(), "line 2: B: the quote that begins there is not closed"),
+        (
+            b"A=1\nB=\"hidden\nC=2\n".to_vec(),
+            "line 2: B: the quote that begins there is not closed",
+        ),
         (b"A='hidden".to_vec(), "line 1: A: the quote that begins there is not closed"),
         (b"\r\nA=\xffhidden".to_vec(), "line 2: A: the value is not UTF-8"),
         (b"A=hid\0den".to_vec(), "line 1: A: the value has a NUL byte"),
@@ -98,7 +105,8 @@ fn unusable_files_are_refused_with_the_line_and_without_the_value() {
 
 /// A value as somebody quotes it for systemd.
 fn quoted(value: &str, style: u8) -> String {
-    let escaped = value.chars().map(|c| if "\"\\`$".contains(c) { format!("\\{c}") } else { c.into() });
+    let escaped =
+        value.chars().map(|c| if "\"\\`$".contains(c) { format!("\\{c}") } else { c.into() });
     match style {
         0 if !value.contains('\'') => format!("'{value}'"),
         1 if !value.contains('\n') => value.chars().map(|c| format!("\\{c}")).collect(),
@@ -109,7 +117,10 @@ fn quoted(value: &str, style: u8) -> String {
 /// What `docker run --env-file` reads: everything behind the first `=`, as it is.
 fn read_like_docker(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 proptest! {
