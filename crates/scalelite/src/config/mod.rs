@@ -18,6 +18,7 @@ pub mod reading;
 pub mod recording_values;
 pub mod reference;
 pub mod reload;
+mod setting;
 pub mod settings;
 pub mod sources;
 pub mod stores;
