@@ -12,6 +12,7 @@ mod config;
 mod http;
 mod lifecycle;
 mod output;
+mod reload;
 mod telemetry;
 mod tls;
 mod wiring;

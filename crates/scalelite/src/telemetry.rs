@@ -84,8 +84,14 @@ impl<'a> MakeWriter<'a> for LogBuffer {
     }
 }
 
+/// Exchanges the filter of the log.
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
 /// Owns the thread that writes the log. Dropping it waits until the last lines are written.
-pub struct LogFlusher(Arc<SharedLog>);
+pub struct LogFlusher {
+    shared: Arc<SharedLog>,
+    set_filter: Option<SetFilter>,
+}
 
 impl LogFlusher {
     fn start(shared: Arc<SharedLog>, target: impl Write + Send + 'static) -> Self {
@@ -96,16 +102,35 @@ impl LogFlusher {
             log.lock().flushed = true;
             log.changed.notify_all();
         });
-        Self(shared)
+        Self { shared, set_filter: None }
     }
+
+    /// Sets the lowest level that is logged from now on. `rust_log` overrides it.
+    pub fn set_level(&self, level: LogLevel, rust_log: Option<&str>) {
+        if let Some(set_filter) = &self.set_filter {
+            set_filter(build_filter(level, rust_log));
+        }
+    }
+}
+
+fn build_filter(level: LogLevel, rust_log: Option<&str>) -> EnvFilter {
+    let default = match level {
+        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    let filter = rust_log.and_then(|directives| EnvFilter::try_new(directives).ok());
+    filter.unwrap_or_else(|| EnvFilter::new(default))
 }
 
 impl Drop for LogFlusher {
     fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.changed.notify_all();
+        let shared = &self.shared;
+        shared.lock().ended = true;
+        shared.changed.notify_all();
         // A pipe that nobody reads must not prevent the end of the process.
-        drop(self.0.wait_while(self.0.lock(), MAX_FLUSH_TIME, |pending| !pending.flushed));
+        drop(shared.wait_while(shared.lock(), MAX_FLUSH_TIME, |pending| !pending.flushed));
     }
 }
 
@@ -134,23 +159,29 @@ fn write_until_end(shared: &SharedLog, mut target: impl Write) {
 /// Starts the log. `rust_log` overrides `level`.
 pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogFlusher {
     let shared = Arc::new(SharedLog::default());
-    let default = match level {
-        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    };
-    let filter = rust_log.and_then(|directives| EnvFilter::try_new(directives).ok());
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
+        .with_env_filter(build_filter(level, rust_log))
         .with_writer(LogBuffer(shared.clone()));
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
     // If a log was started before, as in tests, it remains.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(terminal).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    let set_filter: SetFilter = match format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
     };
-    LogFlusher::start(shared, io::stderr())
+    let mut flusher = LogFlusher::start(shared, io::stderr());
+    flusher.set_filter = Some(set_filter);
+    flusher
 }
 
 #[cfg(test)]

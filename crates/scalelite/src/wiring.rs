@@ -2,12 +2,13 @@
 //! module and the parsing of store addresses use the crate `adapters`.
 
 pub mod certificates;
+pub mod data_dir;
 mod playback;
 pub mod recordings;
+pub mod secret_file;
 pub mod stores;
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,18 +31,16 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
+use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
+use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
-use crate::config::stores::STORE_FILE;
+use crate::config::stores::RecordingStoreUrl;
 use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
-use crate::output::print_note;
+use crate::tls::acme::answers::ChallengeAnswers;
 use crate::tls::acme::state::SharedState;
 
-/// The default data directory, if it is writable.
-const SYSTEM_DIR: &str = "/var/lib/scalelite";
-/// The default data directory otherwise, relative to the working directory.
-const LOCAL_DIR: &str = "scalelite-data";
 /// File of the generated secret, in the data directory.
 const SECRET_FILE: &str = "secret";
 
@@ -63,6 +62,12 @@ pub enum WiringError {
     /// The embedded store to read from does not exist.
     #[error("{0}: store not found")]
     NoStore(PathBuf),
+    /// A command found no store at these places.
+    #[error(
+        "there is no store: looked for {0}. `scalelite serve` makes it; if the server runs with other settings, put them into \
+         /etc/scalelite/scalelite.env or name their file: --env-file FILE"
+    )]
+    NoStoreFound(String),
     /// A shared store with protected recordings requires a configured key for access cookies.
     #[error(
         "SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it"
@@ -78,17 +83,22 @@ pub enum WiringError {
 }
 
 /// The application with the parts that only some commands use.
+#[derive(Clone)]
 pub struct WiredApp {
     /// The application.
     pub app: App,
     /// What replicas share of the certificate that they get by ACME.
     pub certificate_state: SharedState,
-    /// Whether other processes may use the same stores.
-    pub is_shared: bool,
+    /// Answers to the authority of certificates.
+    pub challenge_answers: ChallengeAnswers,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Where the stores are.
+    pub stores: StoreSettings,
     /// Whether the secret was generated, since none is configured.
     pub secret_is_generated: bool,
+    /// The key that signs access cookies.
+    key_base: String,
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
     /// The embedded store, if it keeps the servers.
@@ -107,20 +117,25 @@ pub struct WiredApp {
 /// are first used.
 ///
 /// # Errors
-/// When the data directory, the secret or a store cannot be used.
-pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringError> {
+/// When the data directory, the secret or a store cannot be used, or is missing and must not be created.
+pub fn wire(
+    config: &Config,
+    stores: &StoreSettings,
+    creation: Creation,
+) -> Result<WiredApp, WiringError> {
     let configured = configured_secrets(config);
     let secret_is_generated = configured.is_empty();
-    let needs_dir = stores.needs_data_dir() || secret_is_generated;
-    let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
-    let opened = stores::open_stores(stores, &data_dir)?;
+    if secret_is_generated && stores.is_shared() {
+        // Each replica would generate another secret.
+        return Err(WiringError::SecretNeeded(stores.describe().0));
+    }
+    let (stores, data_dir) = prepare_stores(config, stores, creation)?;
+    let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
     let secrets = match secret_is_generated {
         false => configured,
-        // Each replica would generate another secret.
-        true if stores.is_shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
-        true => vec![load_pool_secret(&data_dir)?],
+        true => load_pool_secret(&data_dir, creation)?.into_iter().collect(),
     };
     let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
@@ -156,23 +171,24 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         policy: Arc::new(policy),
     };
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
-    let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
+    let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
+    let playback = playback::build_playback_service(config, &app, key_base.clone())?;
     let importer = recordings::build_importer(config, &app);
     let uploads = recordings::build_uploads(config);
+    let (sealer, clock) = (app.sealer.clone(), app.clock.clone());
+    let certificate_state = SharedState { store: state, sealer, clock };
     Ok(WiredApp {
         data_dir,
+        stores,
         secret_is_generated,
+        key_base,
         inspectors,
         embedded,
         recordings,
         importer,
         uploads,
-        certificate_state: SharedState {
-            store: state,
-            sealer: app.sealer.clone(),
-            clock: app.clock.clone(),
-        },
-        is_shared: stores.is_shared(),
+        challenge_answers: ChallengeAnswers::new(certificate_state.clone()),
+        certificate_state,
         app,
         playback: playback.map(Arc::new),
     })
@@ -183,100 +199,80 @@ pub fn clock() -> Arc<dyn ports::Clock> {
     Arc::new(SystemClock)
 }
 
-/// The data directory that [`wire`] would use. Creates nothing.
-pub fn expected_data_dir(config: &Config) -> PathBuf {
-    if let Some(dir) = &config.data_dir {
-        return dir.clone();
+/// The stores and the data directory. If the state store is shared, a command works also where there is no embedded store of
+/// recordings, without recordings.
+fn prepare_stores(
+    config: &Config,
+    stores: &StoreSettings,
+    creation: Creation,
+) -> Result<(StoreSettings, PathBuf), WiringError> {
+    let mut stores = stores.clone();
+    if !stores.needs_data_dir() {
+        return Ok((stores, expected_data_dir(config)));
     }
-    let system = PathBuf::from(SYSTEM_DIR);
-    let parent = system.parent().unwrap_or(&system);
-    let result = if system.exists() { prepare_dir(&system) } else { may_write(parent) };
-    if result.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
+    match prepare_data_dir(config, creation) {
+        Ok(dir) => Ok((stores, dir)),
+        Err(WiringError::NoStoreFound(_)) if stores.is_shared() => {
+            stores.recordings = RecordingStoreUrl::Disabled;
+            Ok((stores, expected_data_dir(config)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
-/// Checks that files can be created in a directory, by creating one without a name.
-///
-/// # Errors
-/// When no file can be created.
-pub fn may_write(dir: &Path) -> io::Result<()> {
-    tempfile::tempfile_in(dir).map(drop)
-}
-
-/// Returns the data directory. Creates it if necessary, accessible by its owner only.
-fn prepare_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
-    if let Some(dir) = &config.data_dir {
-        return match prepare_dir(dir) {
-            Ok(()) => Ok(dir.clone()),
-            Err(error) => Err(WiringError::File(dir.clone(), error)),
+impl WiredApp {
+    /// The same application with other settings: the stores stay open, and what this process knows is kept.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn rebuild(&self, config: &Config) -> Result<Self, WiringError> {
+        let configured = configured_secrets(config);
+        let secret_is_generated = configured.is_empty();
+        let secrets = match secret_is_generated {
+            false => configured,
+            true if self.secret_is_generated => self.app.policy.secrets.clone(),
+            true => {
+                let reason = "LOADBALANCER_SECRET: it was set and is missing now: a restart would generate another one";
+                return Err(WiringError::Setting(reason.to_owned()));
+            }
         };
+        let policy = build_policy(config, secrets);
+        let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+        let bbb = HttpBbbClient::new(
+            policy.timeouts.connect_ms,
+            count(config.max_connections_per_server.0),
+        );
+        let tenants = self.app.tenants.clone();
+        let app = App {
+            sealer: Arc::new(build_sealer(config, &policy)),
+            tenant_cache: Arc::new(TenantCache::new(tenants, create_rules, join_rules)),
+            bbb: Arc::new(bbb),
+            callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
+            policy: Arc::new(policy),
+            ..self.app.clone()
+        };
+        let playback = playback::build_playback_service(config, &app, self.key_base.clone())?;
+        let importer = recordings::build_importer(config, &app);
+        let playback = playback.map(Arc::new);
+        Ok(Self { app, playback, importer, secret_is_generated, ..self.clone() })
     }
-    let system = PathBuf::from(SYSTEM_DIR);
-    let Err(reason) = prepare_dir(&system) else {
-        return Ok(system);
-    };
-    // If it exists, it may hold the state of an earlier start.
-    if system.exists() {
-        print_note(format!("{SYSTEM_DIR} cannot be used ({reason}): using ./{LOCAL_DIR}"));
-    }
-    let local = PathBuf::from(LOCAL_DIR);
-    prepare_dir(&local).map_err(|error| WiringError::File(local.clone(), error))?;
-    Ok(local)
-}
-
-/// Creates a data directory if necessary, and checks that it can be used. If it has a store, nothing is
-/// written: commands that only read must work on a full disk.
-fn prepare_dir(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let store = dir.join(STORE_FILE);
-    if store.exists() {
-        return std::fs::OpenOptions::new().write(true).open(store).map(drop);
-    }
-    may_write(dir)
 }
 
 /// The secrets of the front-ends, as far as they are configured.
-fn configured_secrets(config: &Config) -> Vec<String> {
+pub fn configured_secrets(config: &Config) -> Vec<String> {
     let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
 }
 
-/// The secret of a pool for which none is configured.
-fn load_pool_secret(data_dir: &Path) -> Result<String, WiringError> {
+/// The secret of a pool for which none is configured: the one that the server has generated. Only the server generates one.
+fn load_pool_secret(data_dir: &Path, creation: Creation) -> Result<Option<String>, WiringError> {
     let path = data_dir.join(SECRET_FILE);
-    load_or_create_secret(&path).map_err(|error| WiringError::File(path, error))
-}
-
-/// Reads the secret that was generated on first start, or generates it. Of two processes that start at
-/// the same time, one generates the secret and the other reads it.
-fn load_or_create_secret(path: &Path) -> io::Result<String> {
-    match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        text => return parse_secret(&text?),
-    }
-    let secret = OsEntropy.secret();
-    let directory = path.parent().unwrap_or(Path::new("."));
-    // Temporary files are accessible by their owner only.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{secret}")?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(secret),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            parse_secret(&std::fs::read_to_string(path)?)
-        }
-        Err(error) => Err(error.error),
-    }
-}
-
-/// The secret in a file with that text.
-fn parse_secret(text: &str) -> io::Result<String> {
-    let secret = text.trim();
-    if secret.is_empty() {
-        let reason = "is empty: delete it to get a new one";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    }
-    Ok(secret.to_owned())
+    let secret = match creation {
+        Creation::Everything => load_or_create_secret(&path).map(Some),
+        Creation::NamedStore | Creation::Nothing => load_secret(&path),
+    };
+    secret.map_err(|error| WiringError::File(path, error))
 }
 
 fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {

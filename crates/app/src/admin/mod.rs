@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod drain;
 pub mod meetings;
 pub mod placement;
+pub mod probe;
 pub mod recordings;
 pub mod servers;
 pub mod tenants;

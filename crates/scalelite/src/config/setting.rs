@@ -73,6 +73,21 @@ macro_rules! settings {
                 config.check(&mut effective)?;
                 Ok((config, effective))
             }
+
+            /// The names of the settings that have another value here than there.
+            pub fn list_differences(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $($( if self.$field != other.$field { names.push($name); } )+)+
+                names
+            }
+
+            /// Takes the value of one setting from another configuration.
+            pub fn copy_setting(&mut self, name: &str, other: &Self) {
+                match name {
+                    $($( $name => self.$field = other.$field.clone(), )+)+
+                    _ => {}
+                }
+            }
         }
     };
 }

@@ -104,6 +104,21 @@ impl StoreSettings {
     }
 }
 
+impl StoreSettings {
+    /// Both locations as [`Self::describe`] names them, with the path of the embedded store in this data directory.
+    pub fn describe_within(&self, data_dir: &Path) -> (String, String) {
+        let (mut state, mut recordings) = self.describe();
+        let path = data_dir.join(STORE_FILE).display().to_string();
+        if matches!(self.state, StateStoreUrl::Embedded) {
+            state.clone_from(&path);
+        }
+        if matches!(self.recordings, RecordingStoreUrl::Embedded) {
+            recordings = path;
+        }
+        (state, recordings)
+    }
+}
+
 /// Location of one store, as `migrate-store` takes it.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {

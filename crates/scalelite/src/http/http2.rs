@@ -17,10 +17,9 @@ use tokio_io_timeout::TimeoutWriter;
 
 use super::active_requests::{ActiveRequests, TrackedBody};
 use super::connections::{MeteredStream, OpenConnection};
-use super::listen::{MAX_HEAD_BYTES, MAX_WRITE_STALL};
+use super::listen::{CurrentState, MAX_HEAD_BYTES, MAX_WRITE_STALL};
 use super::respond;
 use super::route::{Audience, handle};
-use super::state::HttpState;
 
 /// Largest number of requests at a time. Browsers send the requests of a page together.
 const MAX_STREAMS: u32 = 32;
@@ -41,7 +40,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     open: Arc<OpenConnection>,
-    (state, audience): (Arc<HttpState>, Audience),
+    (state, audience): (CurrentState, Audience),
     idle_timeout: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -50,7 +49,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let active = ActiveRequests::new();
     let (connection_of_streams, requests) = (open.clone(), active.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (state, connection) = (state.clone(), connection_of_streams.new_stream());
+        let (state, connection) = (state.borrow().clone(), connection_of_streams.new_stream());
         let guard = requests.start(connection.clone());
         async move {
             let response = if connection.hold_head(&request) {

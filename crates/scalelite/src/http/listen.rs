@@ -34,6 +34,9 @@ pub(super) const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, so that running out of file descriptors does not busy-loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// What answers requests; a reload exchanges it.
+pub type CurrentState = watch::Receiver<Arc<HttpState>>;
+
 /// An open socket.
 pub enum Listener {
     /// A TCP socket.
@@ -153,7 +156,7 @@ pub struct ServedSocket {
 /// Serves connections until `stop` becomes true, then lets requests in flight finish.
 pub async fn serve(
     socket: ServedSocket,
-    state: Arc<HttpState>,
+    state: CurrentState,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -167,7 +170,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                let peer = Peer { is_tls: tls.is_some(), ..state.proxies.peer(address) };
+                let peer = state.borrow().proxies.peer(address);
+                let peer = Peer { is_tls: tls.is_some(), ..peer };
                 let server = ConnectionServer {
                     state: state.clone(),
                     audience,
@@ -190,10 +194,11 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    state.background.close();
+    let background = state.borrow().background.clone();
+    background.close();
     let finished = async {
         graceful.shutdown().await;
-        state.background.wait().await;
+        background.wait().await;
     };
     if timeout(limits.shutdown_timeout, finished).await.is_err() {
         tracing::warn!("requests in flight aborted at shutdown");

@@ -45,7 +45,7 @@ pub use forwarded::ProxyRules;
 pub use health::HealthChecks;
 pub use host::HostRules;
 pub use https_redirect::HttpsRules;
-pub use management::{ManagementRules, UsedTokens};
+pub use management::ManagementRules;
 pub use route::Audience;
 pub use state::HttpState;
 pub use tls::TlsServer;

@@ -17,11 +17,10 @@ use tokio_io_timeout::TimeoutWriter;
 use super::active_requests::{ActiveRequests, TrackedBody};
 use super::connections::{Admission, Connections, MeteredStream, OpenConnection};
 use super::http2;
-use super::listen::{MAX_HEAD_BYTES, MAX_WRITE_STALL};
+use super::listen::{CurrentState, MAX_HEAD_BYTES, MAX_WRITE_STALL};
 use super::peer::{Peer, ShownAddress};
 use super::proxy_protocol;
 use super::route::{Audience, handle};
-use super::state::HttpState;
 use super::tls::{Secured, TlsServer};
 
 /// Longest time of a handshake.
@@ -33,7 +32,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 
 /// What serves one connection.
 pub(super) struct ConnectionServer {
-    pub(super) state: Arc<HttpState>,
+    pub(super) state: CurrentState,
     pub(super) audience: Audience,
     /// Does its handshake; `None` without TLS.
     pub(super) tls: Option<Arc<TlsServer>>,
@@ -135,9 +134,10 @@ impl ConnectionServer {
         match http2_place {
             None => self.serve_http1(Box::new(stream), admission).await,
             Some(_place) => {
-                let requests = (self.state.clone(), self.audience);
+                let background = self.state.borrow().background.clone();
+                let requests = (self.state, self.audience);
                 let connection = http2::serve(stream, open, requests, self.idle_timeout, self.stop);
-                self.state.background.track_future(connection).await;
+                background.track_future(connection).await;
                 drop(admission);
             }
         }
@@ -163,13 +163,14 @@ impl ConnectionServer {
 fn serve_connection(
     stream: Box<dyn ClientStream>,
     open: Arc<OpenConnection>,
-    (state, audience, active): (Arc<HttpState>, Audience, ActiveRequests),
+    (state, audience, active): (CurrentState, Audience, ActiveRequests),
     idle_timeout: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> {
     let mut stream = TimeoutWriter::new(MeteredStream::new(stream, open.clone()));
     stream.set_timeout(Some(MAX_WRITE_STALL));
     let service = service_fn(move |request| {
-        let (state, connection) = (state.clone(), open.clone());
+        // A request is answered to its end by the settings with which it began.
+        let (state, connection) = (state.borrow().clone(), open.clone());
         let guard = active.start(connection.clone());
         async move {
             let response = handle(state, audience, connection, request).await;

@@ -39,7 +39,7 @@ pub struct HttpState {
     /// Longest time that a request may take, uploads of recordings excepted.
     pub request_timeout: Duration,
     /// Uploads of recordings.
-    pub upload_service: UploadService,
+    pub upload_service: Arc<UploadService>,
     /// Tasks that finish even if their client has disconnected; shutdown waits for them.
     pub background: TaskTracker,
 }

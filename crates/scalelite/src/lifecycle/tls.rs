@@ -21,8 +21,6 @@ pub struct TlsParts {
     pub listener: Listener,
     pub server: Arc<TlsServer>,
     pub holder: Arc<CertificateHolder>,
-    /// Answers to the authority of certificates; `None` without ACME.
-    pub challenges: Option<ChallengeAnswers>,
     files: Option<CertificateFiles>,
     /// Taken by the job that uses it.
     renewal: Mutex<Option<Renewal>>,
@@ -41,8 +39,7 @@ impl TlsParts {
         if let Some(files) = &files {
             load_files(config, wired, files, &holder).await?;
         }
-        let challenges =
-            config.acme.then(|| ChallengeAnswers::new(wired.certificate_state.clone()));
+        let challenges = config.acme.then(|| wired.challenge_answers.clone());
         let renewal = match &challenges {
             Some(challenges) => Some(build_renewal(config, wired, &holder, challenges).await?),
             None => None,
@@ -50,7 +47,7 @@ impl TlsParts {
         let listener = Listener::open(config.tls_bind.as_ref(), config.tls_port).await?;
         let server = TlsServer::new(holder.clone(), challenges.clone(), config.tls_http2)?;
         let (server, renewal) = (Arc::new(server), Mutex::new(renewal));
-        Ok(Some(Self { listener, server, holder, challenges, files, renewal }))
+        Ok(Some(Self { listener, server, holder, files, renewal }))
     }
 
     /// Returns the address of the socket as a URL.
@@ -113,7 +110,7 @@ async fn build_renewal(
     let (state, challenges) = (wired.certificate_state.clone(), challenges.clone());
     let renewal = Renewal::new(rules, state, authority, challenges, holder.clone());
     // On an embedded store no other process can have begun an order that is still under way.
-    if !wired.is_shared
+    if !wired.stores.is_shared()
         && let Err(error) = renewal.forget_order().await
     {
         tracing::warn!(%error, "certificate state not read");

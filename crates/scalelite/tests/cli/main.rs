@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod env_file;
 mod environment;
 mod liveness;
 mod meetings;
@@ -10,6 +11,7 @@ mod pipes;
 mod pool;
 mod rake;
 mod recordings;
+mod refusals;
 mod secret;
 mod servers;
 mod sign;

@@ -14,6 +14,8 @@ mod many_connections;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod spread;
 #[cfg(test)]
 mod stop;

@@ -6,7 +6,8 @@ use std::path::Path;
 use app::ports::Finding;
 
 use crate::config::Sources;
-use crate::wiring::may_write;
+use crate::config::owner::advise_sudo;
+use crate::wiring::data_dir::may_write;
 
 /// Free space below which the check fails, since the store may stop at any time.
 const MIN_FREE_MIB: u64 = 20;
@@ -24,7 +25,10 @@ const RECORDING_DIR_SETTINGS: [&str; 4] = [
 pub fn check_data_dir(dir: &Path) -> Vec<Finding> {
     let check = "data directory";
     let shown = dir.display();
-    let advice = format!("make the user that runs scalelite its owner: chown USER {shown}");
+    let advice = format!(
+        "make the user that runs scalelite its owner (chown USER {shown}); if that is another user than you, {}",
+        advise_sudo(dir)
+    );
     if !dir.exists() {
         let parent = dir.ancestors().skip(1).find(|parent| parent.exists());
         let parent =

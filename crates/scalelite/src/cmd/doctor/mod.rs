@@ -13,6 +13,7 @@ use app::ports::{Finding, FindingLevel};
 
 use crate::config::stores::{STORE_FILE, StoreSettings};
 use crate::config::{Config, Sources, read_store_settings, stores};
+use crate::wiring::data_dir::{Creation, expected_data_dir, find_data_dir};
 use crate::{telemetry, wiring};
 
 use super::{CommandFailure, build_runtime};
@@ -34,6 +35,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let read = Config::read(sources);
     let settings = read.as_ref().map(|(_, settings)| settings.as_slice());
     findings.push(settings::check_configuration(settings));
+    findings.extend(settings::check_env_file(sources));
     findings.extend(settings::check_values(settings.unwrap_or_default()));
     findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
@@ -42,11 +44,22 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
         return Ok(findings);
     };
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log(sources)));
-    let dir = wiring::expected_data_dir(&config);
+    let stores = read_store_settings(&config, sources);
+    let dir = match find_data_dir(&config) {
+        Err(error) if stores.as_ref().is_ok_and(StoreSettings::needs_data_dir) => {
+            let advice =
+                "run doctor as the user of the server, or name the directory: SCALELITE_DATA_DIR";
+            findings.push(Finding::fail("data directory", error.to_string(), advice));
+            let reason = "the data directory cannot be used";
+            findings.extend(["stores", "servers"].map(|check| Finding::skipped(check, reason)));
+            return Ok(findings);
+        }
+        found => found.unwrap_or_else(|_| expected_data_dir(&config)),
+    };
     findings.extend(directories::check_data_dir(&dir));
     findings.extend(directories::check_recording_dirs(sources));
     findings.extend(certificate::check_files(&config));
-    match read_store_settings(&config, sources) {
+    match stores {
         Ok(stores) => {
             let stores = stores.into_read_only();
             findings.push(settings::check_secret(&config, &stores));
@@ -79,7 +92,7 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
         return ["store", "servers"].map(|check| Finding::skipped(check, reason)).to_vec();
     }
     let (state, recordings) = stores.describe();
-    let wired = match wiring::wire(config, stores) {
+    let wired = match wiring::wire(config, stores, Creation::Nothing) {
         Ok(wired) => wired,
         Err(error) => {
             let advice = "check that the store exists and that this user has access";
