@@ -31,7 +31,7 @@ impl CertificateFiles {
     /// When one cannot be read. The text names setting and file.
     pub async fn read(&self) -> Result<FileContents, String> {
         let files = self.clone();
-        let reading = CERTIFICATE_FILES.run(move || files.read_now()).await;
+        let reading = CERTIFICATE_FILES.run_within(move || files.read_now()).await;
         reading.map_err(|error| error.to_string())?
     }
 

@@ -220,7 +220,7 @@ impl Renewal {
     /// Puts a stored certificate into use, unless it is in use already.
     fn use_certificate(&mut self, state: &AcmeState) {
         let Some(saved) =
-            state.certificate.as_ref().filter(|saved| self.used.as_ref() != Some(saved))
+            state.certificate.as_ref().filter(|saved| self.used.as_ref() != Some(*saved))
         else {
             return;
         };
