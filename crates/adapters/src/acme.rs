@@ -128,15 +128,15 @@ impl AcmeAuthority {
         let (account, saved) = self.open_account(order.account).await?;
         let mut running = account.new_order(&NewOrder::new(&hosts)).await.map_err(describe)?;
         answer_challenges(&mut running, order.challenge, publisher).await?;
-        let patience = RetryPolicy::new().timeout(CHECK_TIMEOUT);
-        match running.poll_ready(&patience).await {
+        let policy = RetryPolicy::new().timeout(CHECK_TIMEOUT);
+        match running.poll_ready(&policy).await {
             Ok(OrderStatus::Ready) => {}
             Ok(_) => return Err(describe_refusal(&mut running).await),
             Err(Error::Api(_)) => return Err(describe_refusal(&mut running).await),
             Err(error) => return Err(describe(error)),
         }
         let key = running.finalize().await.map_err(describe)?;
-        let chain = running.poll_certificate(&patience).await.map_err(describe)?;
+        let chain = running.poll_certificate(&policy).await.map_err(describe)?;
         Ok(IssuedCertificate { chain, key, account: saved })
     }
 }

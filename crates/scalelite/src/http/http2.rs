@@ -64,14 +64,14 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let mut connection = pin!(builder().serve_connection(stream, service));
     let mut is_closing = false;
     loop {
-        let patience = if is_closing { CLOSE_GRACE } else { idle_timeout };
+        let idle_limit = if is_closing { CLOSE_GRACE } else { idle_timeout };
         // Errors of a connection are its client's: it disconnected or sent no HTTP.
         tokio::select! {
             _ = connection.as_mut() => break,
             () = open.wait_until_unwanted() => break,
             () = open.wait_until_stalled(MAX_WRITE_STALL) => break,
             _ = stop.wait_for(|stop| *stop), if !is_closing => {}
-            () = active.wait_until_idle(patience) => {
+            () = active.wait_until_idle(idle_limit) => {
                 if is_closing {
                     break;
                 }

@@ -247,7 +247,7 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     );
     let mut upload = request(
         "POST",
-        &signed_target("create", "meetingID=m2"),
+        &signed_target("create", "meetingID=m2&name=Slides"),
         &[("Content-Type", "application/xml")],
     );
     upload.body = Some(slide.clone().into_bytes());

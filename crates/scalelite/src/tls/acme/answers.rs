@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::state::{SavedAnswer, SharedState};
-use crate::tls::Certificate;
+use crate::tls::certificate::provider;
 
 /// Time between two reads of the store for unknown challenges.
 const READ_PAUSE: Duration = Duration::from_secs(1);
@@ -83,7 +84,9 @@ fn make_certificate(answer: &SavedAnswer) -> Option<Arc<CertifiedKey>> {
     let mut params = CertificateParams::new(vec![answer.host.clone()]).ok()?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
     let key = KeyPair::generate().ok()?;
-    let certificate = params.self_signed(&key).ok()?.pem();
-    let certificate = Certificate::read(certificate.as_bytes(), key.serialize_pem().as_bytes());
-    Some(certificate.ok()?.key)
+    let certificate = params.self_signed(&key).ok()?.der().clone();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = provider().key_provider.load_private_key(key).ok()?;
+    // Not checked as other certificates are: the extension with the answer is critical and known to authorities only.
+    Some(Arc::new(CertifiedKey::new(vec![certificate], key)))
 }
