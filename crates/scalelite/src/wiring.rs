@@ -123,12 +123,8 @@ pub fn wire(
     stores: &StoreSettings,
     creation: Creation,
 ) -> Result<WiredApp, WiringError> {
-    let configured = configured_secrets(config);
+    let configured = find_configured_secrets(config, stores)?;
     let secret_is_generated = configured.is_empty();
-    if secret_is_generated && stores.is_shared() {
-        // Each replica would generate another secret.
-        return Err(WiringError::SecretNeeded(stores.describe().0));
-    }
     let (stores, data_dir) = prepare_stores(config, stores, creation)?;
     let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
@@ -139,9 +135,6 @@ pub fn wire(
     };
     let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb =
-        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -163,9 +156,9 @@ pub fn wire(
         recording_store,
         blobs: recordings::build_blobs(config)?,
         tokens: state.clone(),
-        bbb: Arc::new(bbb),
+        bbb: build_client(config, &policy),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
-        clock: Arc::new(SystemClock),
+        clock: clock(),
         clock_watch: Arc::new(ClockWatch::new()),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
@@ -175,8 +168,7 @@ pub fn wire(
     let playback = playback::build_playback_service(config, &app, key_base.clone())?;
     let importer = recordings::build_importer(config, &app);
     let uploads = recordings::build_uploads(config);
-    let (sealer, clock) = (app.sealer.clone(), app.clock.clone());
-    let certificate_state = SharedState { store: state, sealer, clock };
+    let certificate_state = certificates::share_state(&app, state);
     Ok(WiredApp {
         data_dir,
         stores,
@@ -192,6 +184,11 @@ pub fn wire(
         app,
         playback: playback.map(Arc::new),
     })
+}
+
+fn build_client(config: &Config, policy: &Policy) -> Arc<HttpBbbClient> {
+    let calls_per_server = count(config.max_connections_per_server.0);
+    Arc::new(HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server))
 }
 
 /// The clock of the machine.
@@ -238,15 +235,11 @@ impl WiredApp {
         };
         let policy = build_policy(config, secrets);
         let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-        let bbb = HttpBbbClient::new(
-            policy.timeouts.connect_ms,
-            count(config.max_connections_per_server.0),
-        );
         let tenants = self.app.tenants.clone();
         let app = App {
             sealer: Arc::new(build_sealer(config, &policy)),
             tenant_cache: Arc::new(TenantCache::new(tenants, create_rules, join_rules)),
-            bbb: Arc::new(bbb),
+            bbb: build_client(config, &policy),
             callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
             policy: Arc::new(policy),
             ..self.app.clone()
@@ -256,6 +249,19 @@ impl WiredApp {
         let playback = playback.map(Arc::new);
         Ok(Self { app, playback, importer, secret_is_generated, ..self.clone() })
     }
+}
+
+/// The secrets of the front-ends; none if one is to be generated.
+fn find_configured_secrets(
+    config: &Config,
+    stores: &StoreSettings,
+) -> Result<Vec<String>, WiringError> {
+    let configured = configured_secrets(config);
+    if configured.is_empty() && stores.is_shared() {
+        // Each replica would generate another secret.
+        return Err(WiringError::SecretNeeded(stores.describe().0));
+    }
+    Ok(configured)
 }
 
 /// The secrets of the front-ends, as far as they are configured.

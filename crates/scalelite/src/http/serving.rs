@@ -50,11 +50,10 @@ impl ConnectionServer {
         connections: &Connections,
     ) {
         if let Some(admission) = connections.try_admit(peer) {
-            match peer.is_proxy {
-                true => {
-                    drop(tokio::spawn(self.serve_proxy(stream, admission, connections.clone())))
-                }
-                false => drop(tokio::spawn(self.serve(stream, admission))),
+            if peer.is_proxy {
+                tokio::spawn(self.serve_proxy(stream, admission, connections.clone()));
+            } else {
+                tokio::spawn(self.serve(stream, admission));
             }
         } else if let Some(place) = connections.take_waiting_place() {
             let connections = connections.clone();

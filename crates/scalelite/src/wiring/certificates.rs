@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use adapters::acme::{AcmeAuthority, AcmeOptions};
-use app::ports::CertificateAuthority;
+use app::App;
+use app::ports::{CertificateAuthority, CertificateState};
 
 use crate::config::Config;
 use crate::config::values::{Names, Secret};
+use crate::tls::acme::state::SharedState;
 
 /// Builds the client of the authority.
 ///
@@ -25,4 +27,9 @@ pub fn build_authority(config: &Config) -> Result<Arc<dyn CertificateAuthority>,
     };
     let authority = AcmeAuthority::new(options, config.acme_ca_file.as_deref());
     Ok(Arc::new(authority.map_err(|error| format!("ACME_CA_FILE: {error}"))?))
+}
+
+/// What replicas share of the certificate, in this store.
+pub fn share_state(app: &App, store: Arc<dyn CertificateState>) -> SharedState {
+    SharedState { store, sealer: app.sealer.clone(), clock: app.clock.clone() }
 }

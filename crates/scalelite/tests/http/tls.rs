@@ -191,7 +191,9 @@ async fn clients_are_told_to_use_https() {
     (post.method, post.body) = ("POST".to_owned(), Some(Vec::new()));
     assert_eq!(product.send(&post).await.unwrap().status, 308);
     assert_eq!(product.get("/health_check").await.unwrap().status, 200);
-    assert_eq!(product.get("/bigbluebutton/api").await.unwrap().status, 403);
+    let mut foreign = get(&target);
+    foreign.headers[0].1 = "evil.test".to_owned();
+    assert_eq!(product.send(&foreign).await.unwrap().status, 403);
     let mut told = get(&signed_target("getMeetings", ""));
     told.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
     assert_eq!(product.send(&told).await.unwrap().status, 301, "a stranger's word");

@@ -154,7 +154,13 @@ impl Renewal {
         };
         tracing::info!(hosts = order.hosts.join(","), challenge = ?order.challenge, "certificate ordered");
         let publisher = Publisher { renewal: self };
-        let result = self.authority.order(order, &publisher).await;
+        let has_account = order.account.is_some();
+        let mut result = self.authority.order(order.clone(), &publisher).await;
+        if has_account && matches!(result, Err(AuthorityError::UnknownAccount)) {
+            // It has forgotten us, or is another one at the same address.
+            let order = CertificateOrder { account: None, ..order };
+            result = self.authority.order(order, &publisher).await;
+        }
         self.answers.set(Vec::new());
         let result = result.and_then(|issued| self.check(issued));
         if let Err(reason) = &result {
