@@ -129,11 +129,8 @@ pub fn wire(
     let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
-    let secrets = match secret_is_generated {
-        false => configured,
-        true => load_pool_secret(&data_dir, creation)?.into_iter().collect(),
-    };
-    let policy = build_policy(config, secrets);
+    let generated = if secret_is_generated { load_pool_secret(&data_dir, creation)? } else { None };
+    let policy = build_policy(config, configured.into_iter().chain(generated).collect());
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let mut app = App {
         pool: state.clone(),

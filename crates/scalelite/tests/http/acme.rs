@@ -130,7 +130,7 @@ async fn start_pebble(config: PathBuf, ports: Ports) -> Child {
     command.args(["-config", &config.display().to_string()]);
     command.args(["-dnsserver", &format!("127.0.0.1:{}", ports.names)]);
     // It would wait for some seconds before it checks a host.
-    command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "20");
+    command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "5");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let process = command.spawn().unwrap();
     for port in [ports.authority, ports.management] {
