@@ -4,14 +4,18 @@
 
 pub mod acme;
 mod archive;
+pub mod backup;
 pub mod bbb_http;
 pub mod blobs;
 pub mod callback_client;
 mod clock_skew;
 mod confined_dir;
+pub mod directory_marks;
+pub mod directory_probe;
 pub mod entropy;
 mod join_cache;
 mod leftovers;
+mod mounts;
 mod name_lookup;
 mod outage;
 mod pending_joins;

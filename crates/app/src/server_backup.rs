@@ -1,6 +1,7 @@
 //! Keeps a copy of what the pool store has, and puts it back if the store has lost everything.
 
 use crate::context::App;
+use crate::pool_changes;
 use crate::ports::StoreError;
 use crate::state::SavedPool;
 
@@ -37,12 +38,16 @@ pub(crate) async fn save_unless_lost(
     if with_meetings {
         saved.meetings = app.pool.list_meetings(None).await?;
     } else if before.store_id == saved.store_id {
-        saved.meetings = before.meetings;
+        saved.meetings = before.meetings.clone();
     }
     // A store that lost its data while it was read has lost its id as well: the next run restores it.
     if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? == saved.store_id {
         let (servers, tenants) = (saved.servers.len(), saved.tenants.len());
         tracing::debug!(servers, tenants, meetings = saved.meetings.len(), "pool saved");
+        // Nothing is known of what was there before the process began.
+        if !before.store_id.is_empty() {
+            pool_changes::log_changes(app, &before.servers, &saved.servers);
+        }
         *app.server_backup.lock() = Some(saved);
     }
     Ok(None)

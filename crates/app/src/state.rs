@@ -2,11 +2,14 @@
 
 mod change_budgets;
 mod clock_watch;
+mod failing_recipients;
+mod failure_log;
+mod known_hosts;
 mod revivals;
 mod session_budget;
 mod suspect_checks;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +18,9 @@ use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
 pub use change_budgets::ChangeBudgets;
 pub use clock_watch::ClockWatch;
+pub use failing_recipients::FailingRecipients;
+pub use failure_log::{FailureLog, FailureNote, PastFailures, REMINDER_INTERVAL};
+pub use known_hosts::KnownHosts;
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;
@@ -38,6 +44,9 @@ pub struct ServerBackup {
     pub(crate) recovery: tokio::sync::Mutex<()>,
     /// How often this process has recovered the store.
     pub(crate) recoveries: AtomicU64,
+    /// Servers that this process itself has changed lately, and how many more comparisons leave them out: a change may be made
+    /// after the servers were read that are compared next.
+    own_changes: Mutex<HashMap<ServerId, u8>>,
 }
 
 /// A copy of what the pool store had.
@@ -58,6 +67,26 @@ pub(crate) struct SavedPool {
 impl ServerBackup {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<SavedPool>> {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a change that this process has made and logged.
+    pub(crate) fn note_own_change(&self, server: &ServerId) {
+        // Without a copy of the servers nothing is compared.
+        if self.lock().is_some() {
+            let mut changes = self.own_changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.insert(server.clone(), 2);
+        }
+    }
+
+    /// Returns the servers that a comparison leaves out because this process has changed them.
+    pub(crate) fn take_own_changes(&self) -> HashSet<ServerId> {
+        let mut changes = self.own_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = changes.keys().cloned().collect();
+        changes.retain(|_, left| {
+            *left = left.saturating_sub(1);
+            *left > 0
+        });
+        own
     }
 
     /// Returns whether a tenant of this name was there, regardless of ASCII case.

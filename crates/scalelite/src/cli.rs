@@ -6,12 +6,16 @@ pub mod recordings;
 mod secret_argument;
 mod servers;
 mod setting_flags;
+mod stores;
 mod tenants;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cmd::check::MonitorState;
 use crate::cmd::status::{Column, StatusTable};
 use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
@@ -22,6 +26,8 @@ use crate::wiring::data_dir::Creation;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
+use self::stores::MigrateCommand;
+pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
 /// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
@@ -110,16 +116,40 @@ enum Command {
         )]
         columns: Vec<Column>,
     },
-    /// Check that the store can be used; for health checks of containers.
+    /// Check that the store can be used, without the running balancer.
     Liveness,
+    /// Ask the running balancer whether it has what it needs; for health checks of containers. Exit code 1 if not.
+    Readiness {
+        /// Parts that do not count, e.g. spool; the output names all parts.
+        #[arg(long, value_name = "PART")]
+        exclude: Vec<String>,
+    },
+    /// Check the pool for a monitoring system such as Nagios or Icinga: one line with performance data.
+    #[command(
+        after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL (also if no server is left, the servers are not polled, or \
+        the store fails), 3 UNKNOWN (the check could not be made)."
+    )]
+    Check(cmd::check::CheckArgs),
     /// Check configuration, directories, stores and servers, and report problems.
     Doctor {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Come from the original Scalelite.
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Copy everything from one store into another. Can be interrupted and run again.
     MigrateStore(MigrateStoreArgs),
+    /// Write a backup of the stores and of generated secrets to a file, also while the balancer runs.
+    Backup {
+        /// The file; a backup that it holds is replaced once the new one is whole.
+        file: PathBuf,
+    },
+    /// Put a backup in place of the stores. The balancer must be stopped.
+    Restore(RestoreArgs),
     /// Show every setting with its value and origin. Secrets are hidden.
     Config {
         /// Print JSON.
@@ -146,30 +176,18 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
+    /// Write man pages and completions of shells, for packages.
+    #[command(hide = true)]
+    Generate {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
     Rake {
         /// The tasks, and options of rake such as -T and -n.
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Source and destination of the copy. A store is redis://…, postgresql://…, or the directory of an
-/// embedded store.
-#[derive(Debug, Args)]
-pub struct MigrateStoreArgs {
-    /// The store to copy from; it is only read. `-` reads its URL from the standard input, file:PATH from a file.
-    #[arg(long, value_name = "URL")]
-    pub from: String,
-    /// The store to copy into; records that only this store has are kept.
-    #[arg(long, value_name = "URL")]
-    pub to: String,
-    /// Copy only this part.
-    #[arg(long, value_enum)]
-    pub only: Option<cmd::migrate_store::StorePart>,
-    /// Only report what would be copied.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// Options of the demo.
@@ -201,12 +219,24 @@ enum CallbacksCommand {
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
-    let matches = setting_flags::build_command().get_matches_from(arguments);
+    let is_check = is_check(&arguments);
+    let matches = match setting_flags::build_command().try_get_matches_from(arguments) {
+        // To monitoring systems the usual exit code of wrong usage would mean CRITICAL.
+        Err(error) if is_check && error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::from(MonitorState::Unknown.exit_code());
+        }
+        matches => matches.unwrap_or_else(|error| error.exit()),
+    };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let result = match cli.command {
+        Command::Check(args) => {
+            return cmd::check::run(setting_flags::read_sources(&matches), args);
+        }
+        Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
         Command::Config { reference: true, .. } => {
             cmd::config::print_reference();
             Ok(())
@@ -224,12 +254,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether the arguments call `check`.
+fn is_check(arguments: &[OsString]) -> bool {
+    let is_command = |argument: &&OsString| !argument.as_encoded_bytes().starts_with(b"-");
+    arguments.iter().skip(1).find(is_command).is_some_and(|command| command == "check")
+}
+
 fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     if let Command::Config { json, check, .. } = command {
         return if check { cmd::config::check(sources) } else { cmd::config::run(sources, json) };
     }
     if let Command::Doctor { json } = command {
         return cmd::doctor::run(sources, json);
+    }
+    if let Command::Readiness { exclude } = command {
+        return cmd::readiness::run(sources, &exclude);
+    }
+    if let Command::Migrate { command: MigrateCommand::Check(arguments) } = &command {
+        return cmd::migrate_check::run(sources, arguments);
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
@@ -241,6 +283,8 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
+        Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
             arguments.from = secret_argument::read_secret(arguments.from)?;
             arguments.to = secret_argument::read_secret(arguments.to)?;
@@ -319,13 +363,9 @@ async fn run_command(
         },
         Command::Recordings { command } => recordings::run(context, command).await,
         Command::Poll { target } => cmd::poll::run(context, target, false).await,
-        Command::Status { json: true, .. } => cmd::status::print_json(context).await,
-        Command::Status { watch, wide, columns, .. } => {
+        Command::Status { json, watch, wide, columns } => {
             let table = StatusTable::new(wide, columns);
-            match watch {
-                true => cmd::status::watch(context, &table).await,
-                false => cmd::status::print_table(context, &table).await,
-            }
+            cmd::status::run(context, &table, json, watch).await
         }
         Command::Liveness => cmd::poll::check_liveness(context).await,
         Command::Sign { call, parameters, url, server } => {
@@ -335,7 +375,13 @@ async fn run_command(
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)
+        | Command::Migrate { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
         | Command::Config { .. }
+        | Command::Readiness { .. }
+        | Command::Generate { .. }
+        | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ use crate::http::{
     ManagementRules, ProxyRules, UploadService,
 };
 use crate::reload::Reloader;
+use crate::service_manager;
 use crate::telemetry::LogFlusher;
 use crate::wiring::WiredApp;
 
@@ -125,12 +126,15 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
             let _ = stop.clone().wait_for(|stop| *stop).await;
         }
     };
+    let watchdog = service_manager::report_ready();
     tokio::join!(serving, reloader.run(stop.clone()));
     let _ = stop.wait_for(|stop| *stop).await;
     for job in tls_jobs.into_iter().flatten() {
         let _ = job.await;
     }
     signals.abort();
+    // Until now: a stop that takes long is no reason to be killed.
+    watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
 }
@@ -234,6 +238,7 @@ pub fn build_http_state(
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
         health_checks: HealthChecks::default(),
+        health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: former.map_or_else(TaskTracker::new, |former| former.background.clone()),
@@ -298,6 +303,7 @@ pub fn listen_for_signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: waiting for open requests");
+        service_manager::report_stopping();
         stopper.send_replace(true);
         tokio::select! {
             _ = terminate.recv() => {}

@@ -13,6 +13,7 @@ mod http;
 mod lifecycle;
 mod output;
 mod reload;
+mod service_manager;
 mod telemetry;
 mod tls;
 mod wiring;

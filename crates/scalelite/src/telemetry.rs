@@ -2,15 +2,25 @@
 //! several times a second. No request waits for a terminal or pipe, or wakes the thread for its line:
 //! to do so for each line slowed joins down by a tenth.
 
+mod system_log;
+
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::system_log::SystemLog;
 
 use crate::config::values::{LogFormat, LogLevel};
 
+/// The modules whose lines tell what administrators change.
+const CHANGES: &str = "app::admin";
 /// Most bytes that wait to be written. Lines beyond that are dropped, and the log says how many.
 const MAX_PENDING_BYTES: usize = 8 << 20;
 /// How long the end of the process waits until the last lines are written.
@@ -156,7 +166,7 @@ fn write_until_end(shared: &SharedLog, mut target: impl Write) {
     }
 }
 
-/// Starts the log. `rust_log` overrides `level`.
+/// Starts the log of a process that serves. `rust_log` overrides `level`.
 pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogFlusher {
     let shared = Arc::new(SharedLog::default());
     let builder = tracing_subscriber::fmt()
@@ -182,6 +192,31 @@ pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogF
     let mut flusher = LogFlusher::start(shared, io::stderr());
     flusher.set_filter = Some(set_filter);
     flusher
+}
+
+/// Starts the log of a command, and also tells the log of the system, at that socket, what the command changes.
+pub fn start_command(
+    level: LogLevel,
+    format: LogFormat,
+    rust_log: Option<&str>,
+    system_log: Option<&Path>,
+) -> LogFlusher {
+    let shared = Arc::new(SharedLog::default());
+    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let lines = fmt::layer().with_writer(LogBuffer(shared.clone())).with_ansi(terminal);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    let changes = system_log.map(|socket| {
+        let lines = fmt::layer().without_time().with_ansi(false).with_target(false);
+        let lines = lines.with_level(false).with_writer(SystemLog::connect(socket));
+        lines.with_filter(Targets::new().with_target(CHANGES, LevelFilter::INFO))
+    });
+    let lines = lines.with_filter(build_filter(level, rust_log));
+    // If a log was started before, as in tests, it remains.
+    let _ = tracing_subscriber::registry().with(lines).with(changes).try_init();
+    LogFlusher::start(shared, io::stderr())
 }
 
 #[cfg(test)]

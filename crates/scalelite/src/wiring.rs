@@ -1,8 +1,11 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod backup;
 pub mod certificates;
 pub mod data_dir;
+pub mod health;
+pub mod original;
 mod playback;
 pub mod recordings;
 pub mod secret_file;
@@ -12,11 +15,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adapters::backup::finish_restore;
 use adapters::bbb_http::HttpBbbClient;
 use adapters::callback_client::HttpCallbackClient;
+use adapters::directory_marks::DirectoryMarks;
 use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
+use app::health::HealthBoard;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
@@ -31,10 +37,11 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
+use self::backup::Backups;
 use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
 use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
-use crate::config::stores::RecordingStoreUrl;
+use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
 use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
@@ -76,6 +83,9 @@ pub enum WiringError {
     /// A setting about recordings is wrong.
     #[error("{0}")]
     Setting(String),
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(adapters::backup::BackupError),
     /// The settings have no state store. This does not happen: without Redis and PostgreSQL, the store
     /// is embedded.
     #[error("no store is configured")]
@@ -93,6 +103,10 @@ pub struct WiredApp {
     pub challenge_answers: ChallengeAnswers,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether the data directory holds a store or the generated secret.
+    pub uses_data_dir: bool,
+    /// The parts of what the process needs, as they were found last.
+    pub health: Arc<HealthBoard>,
     /// Where the stores are.
     pub stores: StoreSettings,
     /// Whether the secret was generated, since none is configured.
@@ -105,10 +119,14 @@ pub struct WiredApp {
     pub embedded: Option<Arc<dyn EmbeddedStore>>,
     /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::RecordingStore>>,
+    /// The directories of recordings: none with RECORDING_DISABLED or without a database.
+    pub recording_dirs: Arc<DirectoryMarks>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
+    /// What makes the scheduled backups; `None` without BACKUP_DIR.
+    pub backups: Option<Backups>,
     /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
@@ -125,13 +143,16 @@ pub fn wire(
 ) -> Result<WiredApp, WiringError> {
     let configured = find_configured_secrets(config, stores)?;
     let secret_is_generated = configured.is_empty();
+    // A restore that was interrupted is finished before anything is read.
+    finish_restore(&expected_data_dir(config).join(STORE_FILE)).map_err(WiringError::Shared)?;
     let (stores, data_dir) = prepare_stores(config, stores, creation)?;
     let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
     let generated = if secret_is_generated { load_pool_secret(&data_dir, creation)? } else { None };
     let policy = build_policy(config, configured.into_iter().chain(generated).collect());
-    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+    let rules = (policy.create_rules.clone(), policy.join_rules.clone());
+    let marks = recordings::build_directory_marks(config, &data_dir);
     let mut app = App {
         pool: state.clone(),
         kept_creates: state.clone(),
@@ -147,13 +168,15 @@ pub fn wire(
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
+        known_hosts: Arc::default(),
+        failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), rules.0, rules.1)),
         tenants: state.clone(),
         recording_store,
-        blobs: recordings::build_blobs(config)?,
+        blobs: recordings::build_blobs(config, &marks)?,
         tokens: state.clone(),
-        bbb: build_client(config, &policy),
+        bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: clock(),
         clock_watch: Arc::new(ClockWatch::new()),
@@ -163,29 +186,27 @@ pub fn wire(
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
     let playback = playback::build_playback_service(config, &app, key_base.clone())?;
-    let importer = recordings::build_importer(config, &app);
-    let uploads = recordings::build_uploads(config);
+    let backups = config.backup_dir.as_ref().map(|_| Backups::new(config, &stores)).transpose()?;
     let certificate_state = certificates::share_state(&app, state);
     Ok(WiredApp {
         data_dir,
+        uses_data_dir: stores.needs_data_dir() || secret_is_generated,
+        health: Arc::default(),
         stores,
         secret_is_generated,
         key_base,
         inspectors,
         embedded,
         recordings,
-        importer,
-        uploads,
+        importer: recordings::build_importer(config, &app, &marks),
+        uploads: recordings::build_uploads(config, &marks),
+        recording_dirs: marks,
+        backups,
         challenge_answers: ChallengeAnswers::new(certificate_state.clone()),
         certificate_state,
-        app,
         playback: playback.map(Arc::new),
+        app,
     })
-}
-
-fn build_client(config: &Config, policy: &Policy) -> Arc<HttpBbbClient> {
-    let calls_per_server = count(config.max_connections_per_server.0);
-    Arc::new(HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server))
 }
 
 /// The clock of the machine.
@@ -214,6 +235,11 @@ fn prepare_stores(
     }
 }
 
+/// The time, for commands that need no application.
+pub fn current_time() -> domain::Timestamp {
+    ports::Clock::now(&SystemClock)
+}
+
 impl WiredApp {
     /// The same application with other settings: the stores stay open, and what this process knows is kept.
     ///
@@ -236,13 +262,13 @@ impl WiredApp {
         let app = App {
             sealer: Arc::new(build_sealer(config, &policy)),
             tenant_cache: Arc::new(TenantCache::new(tenants, create_rules, join_rules)),
-            bbb: build_client(config, &policy),
+            bbb: Arc::new(build_bbb_client(config, &policy)),
             callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
             policy: Arc::new(policy),
             ..self.app.clone()
         };
         let playback = playback::build_playback_service(config, &app, self.key_base.clone())?;
-        let importer = recordings::build_importer(config, &app);
+        let importer = recordings::build_importer(config, &app, &self.recording_dirs);
         let playback = playback.map(Arc::new);
         Ok(Self { app, playback, importer, secret_is_generated, ..self.clone() })
     }
@@ -276,6 +302,11 @@ fn load_pool_secret(data_dir: &Path, creation: Creation) -> Result<Option<String
         Creation::NamedStore | Creation::Nothing => load_secret(&path),
     };
     secret.map_err(|error| WiringError::File(path, error))
+}
+
+fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
 fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {

@@ -163,7 +163,7 @@ impl Setup {
             command.env(name, self.folder().join(folder));
         }
         command.env("LOADBALANCER_SECRET", SECRET);
-        command.env("RECORDING_MIN_FREE", "0");
+        command.envs([("RECORDING_MIN_FREE", "0"), ("COMMAND_LOG", "none")]);
         // Servers are polled at the start and on command only.
         command.envs([("POLL_INTERVAL", "3600"), ("HEARTBEAT_INTERVAL", "0")]);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod drain;
 pub mod meetings;
+pub mod monitoring;
 pub mod placement;
 pub mod probe;
 pub mod recordings;

@@ -1,16 +1,22 @@
 //! The commands, one file for each. A command calls a use case with its arguments and prints the
 //! result; commands that the original has as rake tasks print the same texts.
 
+mod actor;
+pub mod backup;
 pub mod callbacks;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod generate;
 pub mod imports;
 pub mod meetings;
+pub mod migrate_check;
 pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod readiness;
 pub mod recordings;
 pub mod secret;
 pub mod serve;
@@ -24,6 +30,7 @@ use std::io::BufRead as _;
 
 use app::App;
 use app::api::ApiError;
+use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
 
@@ -77,7 +84,7 @@ pub struct CommandContext {
 }
 
 /// Connects the application to its stores and runs a command. Nothing is logged unless a log level is
-/// set.
+/// set, but what a command changes is told to the log of the system.
 pub fn run_once(
     config: &Config,
     sources: &Sources,
@@ -88,7 +95,8 @@ pub fn run_once(
     let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false).ok().flatten();
     let is_set = level.is_some_and(|(_, origin)| !matches!(origin, SettingOrigin::EnvFile(_)));
     let rust_log = sources.variable("RUST_LOG").or(if is_set { None } else { Some("off") });
-    let _log = telemetry::start(config.log_level, config.log_format, rust_log);
+    let socket = config.command_log.as_deref();
+    let _log = telemetry::start_command(config.log_level, config.log_format, rust_log, socket);
     run_without_log(config, sources, creation, command)
 }
 
@@ -114,7 +122,8 @@ pub fn run_without_log(
         config: config.clone(),
         settings_place: sources.describe(),
     };
-    build_runtime(false)?.block_on(command(&context))
+    let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
+    build_runtime(false)?.block_on(origin::run_from(origin, command(&context)))
 }
 
 /// The error of a command about recordings, where there are none.

@@ -196,6 +196,20 @@ fn wrap(text: &str, width: usize) -> String {
     format!("{lines}{line}\n")
 }
 
+/// Prints the state of all servers: as JSON, again and again, or once.
+pub async fn run(
+    context: &CommandContext,
+    table: &StatusTable,
+    json: bool,
+    watch: bool,
+) -> Result<(), CommandFailure> {
+    match (json, watch) {
+        (true, _) => print_json(context).await,
+        (_, true) => self::watch(context, table).await,
+        _ => print_table(context, table).await,
+    }
+}
+
 /// Prints the table of the original's `rake status`.
 pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
@@ -207,10 +221,7 @@ pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFai
 }
 
 /// Prints the table.
-pub async fn print_table(
-    context: &CommandContext,
-    table: &StatusTable,
-) -> Result<(), CommandFailure> {
+async fn print_table(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     print_line("");
     if !servers.is_empty() {
@@ -235,7 +246,7 @@ pub fn describe_twins(server: &Server, servers: &[Server]) -> String {
 }
 
 /// Prints the table every two seconds until the output is closed.
-pub async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
+async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
     loop {
         let servers = list_sorted_servers(context).await?;
         let users = twins::total_stats(&servers).users;
@@ -255,7 +266,7 @@ pub async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), 
 }
 
 /// Prints all servers as JSON, without secrets.
-pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     let outlooks = placement::forecast_servers(&context.app, &servers).await?;
     let list: Vec<_> = servers

@@ -34,6 +34,7 @@ impl Config {
                 warn(name, None, "it has no effect without CLOUDFRONT_URL".to_owned());
             }
         }
+        self.derive_recording_dirs(effective);
         self.check_hosts()?;
         self.check_management()?;
         self.check_tls()?;

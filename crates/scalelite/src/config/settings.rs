@@ -117,6 +117,10 @@ settings! {
         /// Accept only calls of the management API whose token signs body, time and a nonce.
         management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
     }
+    "Log" {
+        /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
+        command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";
+    }
     "Store" {
         /// Directory of the embedded store and the generated secret.
         /// Unset: /var/lib/scalelite if it is writable, otherwise ./scalelite-data.
@@ -226,6 +230,9 @@ settings! {
     "Recordings" {
         /// getRecordings returns an empty list, the other recording calls return notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
+        /// Directory with `spool`, `published`, `unpublished` and `recording/scalelite`, from which the settings below follow that are not
+        /// set. The original's units mount it into its containers.
+        recording_root: Option<PathBuf> = "SCALELITE_RECORDING_DIR" or "";
         /// Directory where archives of recordings arrive: from BBB servers by rsync or a shared file system, or by upload.
         recording_spool_dir: PathBuf = "RECORDING_SPOOL_DIR" or "/var/bigbluebutton/spool";
         /// Directory where archives are unpacked; best on the file system of the two directories below.
@@ -344,6 +351,14 @@ settings! {
         callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
         /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
         callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
+    }
+    "Backups" {
+        /// Directory in which a backup is made in every interval, best on another disk. Unset: none is made by itself.
+        backup_dir: Option<PathBuf> = "BACKUP_DIR" or "";
+        /// Time between two backups, in seconds.
+        backup_interval: Seconds = "BACKUP_INTERVAL" or "86400";
+        /// Number of backups in BACKUP_DIR that are kept. Only backups of the schedule are counted and deleted.
+        backup_keep: AtLeastOne = "BACKUP_KEEP" or "14";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

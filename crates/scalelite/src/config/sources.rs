@@ -78,6 +78,16 @@ impl Sources {
         Ok(Self { file, ..self.clone() })
     }
 
+    /// The variables of an environment file, and nothing else.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &std::path::Path) -> Result<Self, String> {
+        let choice = FileChoice::Named(path.to_owned());
+        let file = env_file::read(&choice)?;
+        Ok(Self { flags: BTreeMap::new(), environment: BTreeMap::new(), choice, file })
+    }
+
     /// These environment variables only.
     #[cfg(test)]
     pub fn from_variables(environment: &[(&str, &str)]) -> Self {

@@ -1,6 +1,8 @@
 //! Locations of the stores, from settings and from the original's configuration files. Everything is
 //! read and checked here before any store is opened.
 
+mod hosts;
+
 use std::path::{Path, PathBuf};
 
 use adapters::postgres::address::{PgAddress, PgOptions};
@@ -8,6 +10,7 @@ use adapters::redis::address::{
     REDIS_PORT, RedisAddress, RedisEndpoint, RedisOptions, SENTINEL_PORT,
 };
 
+pub use self::hosts::StoreHost;
 use super::rails::{self, DATABASE_FILE, DatabaseFile, REDIS_FILE, RedisFile, non_empty};
 use super::values::StoreUrl;
 use super::{Config, Sources};

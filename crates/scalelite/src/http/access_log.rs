@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use app::api::RequestLog;
+use app::origin;
 use tokio::time::Instant;
 
 use super::peer::ShownAddress;
@@ -72,16 +73,20 @@ pub(super) fn log_request(
     let meeting = request_log.meeting.as_deref().map(shorten_id).unwrap_or_default();
     let server = request_log.server.as_ref().map_or("", |id| id.0.as_str());
     let RequestSummary { result, status, detail } = *summary;
+    let host = request_log.host.as_deref();
+    let id = origin::request_id();
+    let request_id = id.as_deref();
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
     match detail {
         None => {
             tracing::info!(
-                call, tenant, meeting, server, result, status, took_ms, %client, "request"
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, "request"
             );
         }
         Some(detail) => {
             tracing::warn!(
-                call, tenant, meeting, server, result, status, took_ms, %client, detail, "request"
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, detail,
+                "request"
             );
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use app::api::{self, ApiError, JoinRefusal, RequestLog};
 use app::callbacks::CreateOrigin;
+use app::origin;
 use app::ports::BackendBody;
 use app::tenancy::Caller;
 use bbb::call::BodyKind;
@@ -248,14 +249,15 @@ async fn complete_and_log(
 ) -> Result<Bytes, ApiError> {
     let (sender, receiver) = oneshot::channel();
     let started = Instant::now();
-    state.background.spawn(async move {
+    let completing = async move {
         if let Err((result, request_log)) = sender.send(work.await) {
             let result = result.as_ref().map_or_else(ApiError::key, |_| "ok");
             let detail = Some("completed after the client disconnected");
             let summary = RequestSummary { result, status: 0, detail };
             log_request(call.name(), client, &request_log, &summary, started.elapsed());
         }
-    });
+    };
+    state.background.spawn(origin::keep_origin(completing));
     let (result, completed_log) = receiver.await.map_err(|_| ApiError::Internal)?;
     *request_log = completed_log;
     result

@@ -32,6 +32,13 @@ pub(super) struct Client {
     pub(super) is_https: bool,
 }
 
+impl Client {
+    /// The client of a request whose head is not read: the other end of the connection.
+    pub(super) fn unread(peer: &Peer) -> Self {
+        Self { address: peer.client(), is_https: peer.is_tls }
+    }
+}
+
 impl ProxyRules {
     /// Rules that believe these proxies.
     pub fn new(trusted: Option<ProxyAddresses>) -> Self {

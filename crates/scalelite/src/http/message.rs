@@ -47,18 +47,9 @@ impl HttpResponse {
 
     /// The response to a failed call of the BBB API.
     pub(super) fn failed(call: &'static str, error: &ApiError) -> Self {
-        let is_internal = matches!(
-            error,
-            ApiError::Unanswered(..)
-                | ApiError::Files(_)
-                | ApiError::Store(_)
-                | ApiError::NoVoiceBridge
-                | ApiError::Timeout
-                | ApiError::Internal
-        );
         let detail = match error {
             ApiError::Unanswered(_, cause) => Some(cause.to_string()),
-            _ => is_internal.then(|| error.to_string()),
+            _ => error.is_internal().then(|| error.to_string()),
         };
         // A BBB server chooses its error keys freely; only an alphanumeric one is logged.
         let is_key = error.key().chars().all(|c| c.is_ascii_alphanumeric());

@@ -30,6 +30,7 @@ mod peer;
 pub mod playback;
 mod proxy_protocol;
 mod recordings;
+mod request_id;
 mod respond;
 mod route;
 mod serving;

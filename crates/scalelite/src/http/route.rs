@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::ApiError;
+use app::origin::{self, Actor, WorkOrigin};
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -17,13 +18,15 @@ use super::access_log::AccessLogLine;
 use super::body::IncomingBody;
 use super::connections::OpenConnection;
 use super::forwarded::Client;
+use super::health::HealthQuestion;
 use super::host::ServedHost;
 use super::message::{ApiRequest, HttpResponse};
 use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback, upload,
+    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback, request_id,
+    upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -46,13 +49,38 @@ pub(super) async fn handle(
     connection: Arc<OpenConnection>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    if let Err(reason) = framing::check_head(&mut parts) {
-        let client = ShownAddress(connection.peer().client());
-        return framing::refuse(reason, client, started);
+    let id = request_id::find_or_make(&parts.headers, state.app.entropy.as_ref());
+    let header = HeaderValue::from_str(&id);
+    let head = framing::check_head(&mut parts);
+    let client = match head {
+        Ok(()) => state.proxies.identify(connection.peer(), &mut parts),
+        Err(_) => Client::unread(connection.peer()),
+    };
+    let actor = Actor::Client(client.address);
+    let origin = WorkOrigin { request_id: Some(id), actor };
+    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
+    let request = Request::from_parts(parts, body);
+    let answering = Box::pin(answer(state, audience, connection, (client, head), request));
+    let mut response = origin::run_from(origin, answering).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(request_id::HEADER, header);
     }
-    let client = state.proxies.identify(connection.peer(), &mut parts);
+    response
+}
+
+async fn answer(
+    state: Arc<HttpState>,
+    audience: Audience,
+    connection: Arc<OpenConnection>,
+    (client, head): (Client, Result<(), &'static str>),
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let started = Instant::now();
+    if let Err(reason) = head {
+        return framing::refuse(reason, ShownAddress(client.address), started);
+    }
+    let (parts, body) = request.into_parts();
     connection.set_client(client.address);
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
@@ -73,8 +101,7 @@ pub(super) async fn handle(
         }
         dispatch(&state, audience, route, (client, parts), body.clone()).await
     };
-    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
-    let handling = AssertUnwindSafe(Box::pin(handling)).catch_unwind();
+    let handling = AssertUnwindSafe(handling).catch_unwind();
     let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
     let handled = match timeout(max_time, handling).await {
         Ok(Ok(handled)) => handled,
@@ -97,6 +124,7 @@ pub(super) async fn handle(
 /// The handler that a target leads to.
 enum Route<'a> {
     Health {
+        question: HealthQuestion<'a>,
         /// Whether it is answered on hosts other than `URL_HOST`.
         any_host: bool,
     },
@@ -121,8 +149,10 @@ impl<'a> Route<'a> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match segments[..] {
-            ["health_check"] => Self::Health { any_host: true },
-            [] => Self::Health { any_host: false },
+            ["health_check"] => Self::Health { question: HealthQuestion::Stores, any_host: true },
+            ["livez"] => Self::Health { question: HealthQuestion::Alive, any_host: true },
+            ["readyz"] => Self::Health { question: HealthQuestion::Ready(query), any_host: true },
+            [] => Self::Health { question: HealthQuestion::Stores, any_host: false },
             // The doubled `api` comes from clients whose configured address ends in /api already.
             ["bigbluebutton"] | ["bigbluebutton", "api"] | ["bigbluebutton", "api", "api"] => {
                 Self::Index
@@ -141,7 +171,7 @@ impl<'a> Route<'a> {
 
     /// Returns whether it is answered on every host.
     fn is_for_any_host(&self) -> bool {
-        matches!(self, Self::Health { any_host: true })
+        matches!(self, Self::Health { any_host: true, .. })
     }
 
     /// Returns the name of the call for the log: a known name or `-`, never a client's text.
@@ -196,7 +226,7 @@ async fn dispatch(
         return moved;
     }
     match route {
-        Route::Health { .. } => health::check(state, audience).await,
+        Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Admin(call, query, is_usual) => {
             let is_reachable = match audience {
                 Audience::Management => true,

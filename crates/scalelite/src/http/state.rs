@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use app::App;
 use app::api::ApiError;
+use app::health::HealthBoard;
+use app::origin;
 use tokio_util::task::TaskTracker;
 
 use super::forwarded::ProxyRules;
@@ -32,8 +34,10 @@ pub struct HttpState {
     pub proxies: ProxyRules,
     /// Who may call the management API.
     pub management: ManagementRules,
-    /// The last answer of the store.
+    /// The last answer of the stores.
     pub health_checks: HealthChecks,
+    /// The parts of what the process needs.
+    pub health: Arc<HealthBoard>,
     /// Longest request body, in bytes.
     pub max_body_bytes: u64,
     /// Longest time that a request may take, uploads of recordings excepted.
@@ -53,6 +57,6 @@ impl HttpState {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.background.spawn(work).await.map_err(|_| ApiError::Internal)
+        self.background.spawn(origin::keep_origin(work)).await.map_err(|_| ApiError::Internal)
     }
 }

@@ -4,6 +4,7 @@ mod config;
 mod doctor;
 mod env_file;
 mod environment;
+mod generate;
 mod liveness;
 mod meetings;
 mod migrate;

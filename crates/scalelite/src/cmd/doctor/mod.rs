@@ -14,6 +14,7 @@ use app::ports::{Finding, FindingLevel};
 use crate::config::stores::{STORE_FILE, StoreSettings};
 use crate::config::{Config, Sources, read_store_settings, stores};
 use crate::wiring::data_dir::{Creation, expected_data_dir, find_data_dir};
+use crate::wiring::recordings::build_directory_marks;
 use crate::{telemetry, wiring};
 
 use super::{CommandFailure, build_runtime};
@@ -57,7 +58,9 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
         found => found.unwrap_or_else(|_| expected_data_dir(&config)),
     };
     findings.extend(directories::check_data_dir(&dir));
-    findings.extend(directories::check_recording_dirs(sources));
+    let faults = build_directory_marks(&config, &dir).find_faults();
+    findings.extend(directories::check_recording_dirs(&config, sources, &faults));
+    findings.extend(directories::check_backups(&config, wiring::current_time()));
     findings.extend(certificate::check_files(&config));
     match stores {
         Ok(stores) => {
