@@ -88,6 +88,22 @@ async fn a_backup_of_a_running_balancer_is_a_whole_store() {
     assert!(names.iter().all(|name| !name.starts_with("restore-")), "{names:?}");
 }
 
+/// A store of a newer schema, as another package would leave it, is not touched.
+async fn refuse_a_newer_schema(setup: &Setup) {
+    let folder = setup.folder();
+    let store = folder.join("data/scalelite.db");
+    let database = std::fs::File::options().read(true).write(true).open(&store).unwrap();
+    let mut version = [0; 4];
+    database.read_exact_at(&mut version, 60).unwrap();
+    assert_eq!(u32::from_be_bytes(version), 1);
+    database.write_all_at(&2_u32.to_be_bytes(), 60).unwrap();
+    let refused = run_failing(setup, &["servers"]).await;
+    assert!(refused.contains("schema 2, this program knows 1: use a newer scalelite"), "{refused}");
+    let refused = run_failing(setup, &["backup", &path_text(&folder.join("x"))]).await;
+    assert!(refused.contains("schema 2"), "{refused}");
+    assert!(!folder.join("x").exists() && !folder.join(".x.partial").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_overwritten_without_force_and_nothing_odd_is_restored() {
     let (setup, file) = backed_up_store().await;
@@ -132,18 +148,7 @@ async fn nothing_is_overwritten_without_force_and_nothing_odd_is_restored() {
     let moved = without_secret(&setup, &folder.join("moved"));
     run_ok(&moved, &["restore", &backup]).await;
     assert_eq!(run_ok(&moved, &["secret"]).await, run_ok(&setup, &["secret"]).await);
-    // A store of a newer schema, as another package would leave it.
-    let store = folder.join("data/scalelite.db");
-    let database = std::fs::File::options().read(true).write(true).open(&store).unwrap();
-    let mut version = [0; 4];
-    database.read_exact_at(&mut version, 60).unwrap();
-    assert_eq!(u32::from_be_bytes(version), 1);
-    database.write_all_at(&2_u32.to_be_bytes(), 60).unwrap();
-    let refused = run_failing(&setup, &["servers"]).await;
-    assert!(refused.contains("schema 2, this program knows 1: use a newer scalelite"), "{refused}");
-    let refused = run_failing(&setup, &["backup", &path_text(&folder.join("x"))]).await;
-    assert!(refused.contains("schema 2"), "{refused}");
-    assert!(!folder.join("x").exists() && !folder.join(".x.partial").exists());
+    refuse_a_newer_schema(&setup).await;
 
     // A file that is no backup is not replaced by one.
     let notes = folder.join("notes");
@@ -179,9 +184,7 @@ async fn a_kill_leaves_the_former_state_or_the_new_one() {
     let new = run_ok(&setup, &["servers"]).await;
     let second = path_text(&folder.join("second.tar"));
     run_ok(&setup, &["backup", &second]).await;
-    let seed = rand::random();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(15);
     let (mut killed, target) = (0, folder.join("target.tar"));
     std::fs::copy(&second, &target).unwrap();
     for round in 0..30 {
