@@ -1,7 +1,6 @@
 //! What is kept of a create, so that its meeting can be made anew: parameters and body as one sealed text.
 
-use bbb::Query;
-use bbb::response::parse_text_elements;
+use bbb::{Query, Response};
 use bytes::Bytes;
 use domain::{MeetingKey, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -39,7 +38,7 @@ impl CreateParameters {
     pub(crate) fn of_create(
         mut query: Query,
         body: Option<(String, Bytes)>,
-        reply: &[u8],
+        reply: &Response,
         former_create_times: &[i64],
     ) -> Option<Self> {
         let is_breakout = query.get("isBreakout").is_some_and(|value| value.trim() == "true")
@@ -48,11 +47,9 @@ impl CreateParameters {
         if is_breakout || size > MAX_KEPT_BYTES {
             return None;
         }
-        let elements = parse_text_elements(reply);
-        for name in ["attendeePW", "moderatorPW"] {
-            let path = format!("response/{name}");
-            let answered = elements.iter().find(|(found, _)| *found == path);
-            if let Some((_, password)) = answered.filter(|_| !is_given(&query, name)) {
+        let answered = [("attendeePW", &reply.attendee_pw), ("moderatorPW", &reply.moderator_pw)];
+        for (name, answered) in answered {
+            if let Some(password) = answered.as_ref().filter(|_| !is_given(&query, name)) {
                 query.set(name, password);
             }
         }
@@ -124,8 +121,12 @@ mod tests {
         b"<response><returncode>SUCCESS</returncode><attendeePW>a&amp;p</attendeePW>\
         <moderatorPW>mp</moderatorPW><dialNumber>613-555-1234</dialNumber></response>";
 
+    fn reply() -> Response {
+        Response::read(REPLY).unwrap()
+    }
+
     fn kept(query: &str) -> Option<CreateParameters> {
-        CreateParameters::of_create(Query::parse(query), None, REPLY, &[])
+        CreateParameters::of_create(Query::parse(query), None, &reply(), &[])
     }
 
     #[test]
@@ -143,13 +144,14 @@ mod tests {
         assert!(kept("meetingID=m&isBreakout=false&parentMeetingID=").is_some());
         assert!(kept(&format!("meetingID=m&welcome={}", "x".repeat(MAX_KEPT_BYTES))).is_none());
         let body = Some(("text/xml".to_owned(), Bytes::from(vec![b'x'; MAX_KEPT_BYTES])));
-        assert!(CreateParameters::of_create(Query::parse("m=1"), body, REPLY, &[]).is_none());
+        assert!(CreateParameters::of_create(Query::parse("m=1"), body, &reply(), &[]).is_none());
     }
 
     #[test]
     fn creation_times_are_limited() {
         let times: Vec<i64> = (1..=20).collect();
-        let kept = CreateParameters::of_create(Query::parse("m=1"), None, REPLY, &times).unwrap();
+        let kept =
+            CreateParameters::of_create(Query::parse("m=1"), None, &reply(), &times).unwrap();
         assert_eq!(kept.former_create_times, (13..=20).collect::<Vec<i64>>());
         assert!(kept.had_create_time(" 20") && !kept.had_create_time("12"));
         assert_eq!(kept.create_times_with(Timestamp(21)).last(), Some(&21));

@@ -5,12 +5,28 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// One `name=value` of a query string, encoded, without the separating `&`. Received pairs are byte
-/// ranges of the received text, because every call parses a query and reads few of its pairs.
+/// One `name=value` of a query string, encoded, without the separating `&`.
 #[derive(Clone, Debug)]
-enum QueryPair {
+struct QueryPair {
+    text: PairText,
+    /// The length of the encoded name, in bytes.
+    name_length: usize,
+}
+
+/// Received pairs are byte ranges of the received text, because every call parses a query and reads
+/// few of its pairs.
+#[derive(Clone, Debug)]
+enum PairText {
     Received(std::ops::Range<usize>),
     Encoded(String),
+}
+
+impl QueryPair {
+    fn encode(name: &str, value: &str) -> Self {
+        let name = encode(name);
+        let text = PairText::Encoded(format!("{name}={}", encode(value)));
+        Self { text, name_length: name.len() }
+    }
 }
 
 /// A query string that preserves order and duplicates.
@@ -26,8 +42,14 @@ pub struct Query {
 /// Up to this number of pairs, comparing all pairs with each other is faster than a hash set.
 const MAX_PAIRWISE: usize = 32;
 
-fn split_pair(raw: &str) -> (&str, &str) {
-    raw.split_once('=').unwrap_or((raw, ""))
+/// Returns whether an encoded name is this name.
+fn is_encoding_of(raw: &str, name: &str) -> bool {
+    // Decoding never makes a text longer.
+    raw.len() >= name.len() && if is_encoded(raw) { decode(raw) == name } else { raw == name }
+}
+
+fn is_encoded(raw: &str) -> bool {
+    raw.bytes().any(|byte| byte == b'%' || byte == b'+')
 }
 
 impl Query {
@@ -46,25 +68,39 @@ impl Query {
         for piece in self.received[from..].split('&') {
             let end = start + piece.len();
             if !piece.is_empty() {
-                self.pairs.push(QueryPair::Received(start..end));
+                let name_length = piece.find('=').unwrap_or(piece.len());
+                self.pairs.push(QueryPair { text: PairText::Received(start..end), name_length });
             }
             start = end + 1;
         }
     }
 
     fn pair_text<'a>(&'a self, pair: &'a QueryPair) -> &'a str {
-        match pair {
-            QueryPair::Received(range) => &self.received[range.clone()],
-            QueryPair::Encoded(text) => text,
+        match &pair.text {
+            PairText::Received(range) => &self.received[range.clone()],
+            PairText::Encoded(text) => text,
         }
     }
 
+    fn raw_name<'a>(&'a self, pair: &'a QueryPair) -> &'a str {
+        &self.pair_text(pair)[..pair.name_length]
+    }
+
+    fn raw_value<'a>(&'a self, pair: &'a QueryPair) -> &'a str {
+        let rest = &self.pair_text(pair)[pair.name_length..];
+        rest.strip_prefix('=').unwrap_or(rest)
+    }
+
     fn pair_name<'a>(&'a self, pair: &'a QueryPair) -> Cow<'a, str> {
-        decode(split_pair(self.pair_text(pair)).0)
+        decode(self.raw_name(pair))
     }
 
     fn pair_value<'a>(&'a self, pair: &'a QueryPair) -> Cow<'a, str> {
-        decode(split_pair(self.pair_text(pair)).1)
+        decode(self.raw_value(pair))
+    }
+
+    fn is_named(&self, pair: &QueryPair, name: &str) -> bool {
+        is_encoding_of(self.raw_name(pair), name)
     }
 
     /// Returns the decoded value of the last pair with this name. The original Scalelite uses the
@@ -79,31 +115,38 @@ impl Query {
     /// values are forwarded unchanged, but different ones may decode to the same text.
     #[must_use]
     pub fn is_utf8(&self, name: &str) -> bool {
-        self.find_last(name).is_none_or(|pair| {
-            std::str::from_utf8(&decode_bytes(split_pair(self.pair_text(pair)).1)).is_ok()
-        })
+        self.find_last(name)
+            .is_none_or(|pair| std::str::from_utf8(&decode_bytes(self.raw_value(pair))).is_ok())
     }
 
     fn find_last(&self, name: &str) -> Option<&QueryPair> {
-        self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name)
+        self.pairs.iter().rev().find(|pair| self.is_named(pair, name))
+    }
+
+    /// Returns the decoded value of the first pair with this name in any case (ASCII).
+    #[must_use]
+    pub fn get_ignoring_case(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut pairs = self.pairs.iter();
+        let pair = pairs.find(|pair| self.pair_name(pair).eq_ignore_ascii_case(name))?;
+        Some(self.pair_value(pair))
     }
 
     /// Returns whether any pair has this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.pairs.iter().any(|pair| self.pair_name(pair) == name)
+        self.pairs.iter().any(|pair| self.is_named(pair, name))
     }
 
     /// Sets the only value of a name. The pair replaces the first pair with this name, or is
     /// appended.
     pub fn set(&mut self, name: &str, value: &str) {
-        let pair = QueryPair::Encoded(format!("{}={}", encode(name), encode(value)));
-        match self.pairs.iter().position(|pair| self.pair_name(pair) == name) {
+        let pair = QueryPair::encode(name, value);
+        match self.pairs.iter().position(|pair| self.is_named(pair, name)) {
             None => self.pairs.push(pair),
             Some(first) => {
                 let rest = self.pairs.split_off(first + 1);
                 self.pairs[first] = pair;
-                let other_pairs = rest.into_iter().filter(|pair| self.pair_name(pair) != name);
+                let other_pairs = rest.into_iter().filter(|pair| !self.is_named(pair, name));
                 let other_pairs: Vec<QueryPair> = other_pairs.collect();
                 self.pairs.extend(other_pairs);
             }
@@ -112,7 +155,7 @@ impl Query {
 
     /// Appends a pair, even if the name already exists.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.pairs.push(QueryPair::Encoded(format!("{}={}", encode(name), encode(value))));
+        self.pairs.push(QueryPair::encode(name, value));
     }
 
     /// Removes all pairs with this name.
@@ -206,7 +249,7 @@ pub fn decode(raw: &str) -> Cow<'_, str> {
 }
 
 fn decode_bytes(raw: &str) -> Cow<'_, [u8]> {
-    if !raw.bytes().any(|byte| byte == b'%' || byte == b'+') {
+    if !is_encoded(raw) {
         return Cow::Borrowed(raw.as_bytes());
     }
     let mut bytes = Vec::with_capacity(raw.len());
@@ -294,6 +337,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_are_compared_decoded(raw in "[ab%+26]{0,8}", name in "[ab &+%]{0,4}") {
+            prop_assert_eq!(is_encoding_of(&raw, &name), decode(&raw) == name);
+            prop_assert!(is_encoding_of(&encode(&name), &name));
+        }
+
         #[test]
         fn encoding_round_trips(name in ".*", value in ".*") {
             let mut query = Query::default();

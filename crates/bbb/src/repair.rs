@@ -2,8 +2,11 @@
 //! tags are not valid are dropped, and text is escaped where it must be. What is well-formed stays
 //! as it is, byte for byte.
 
+mod plain;
+
 use std::borrow::Cow;
 
+use self::plain::measure_plain_element;
 use crate::grammar::{
     Tag, is_declaration, is_name, is_xml_char, is_xml_space, resolve_reference, split_reference,
 };
@@ -26,6 +29,15 @@ pub(crate) struct RepairedElement<'a> {
 /// Repairs the element that the text begins with. Returns `None` if its opening tag is not valid,
 /// if it has no end, or if it is nested too deeply.
 pub(crate) fn repair_element(text: &str) -> Option<RepairedElement<'_>> {
+    if let Some(end) = measure_plain_element(text) {
+        let text = Cow::Borrowed(text.get(..end)?);
+        return Some(RepairedElement { text, end, has_lost_fields: false });
+    }
+    repair_element_by_pieces(text)
+}
+
+/// Like [`repair_element`], without the quick look.
+fn repair_element_by_pieces(text: &str) -> Option<RepairedElement<'_>> {
     let mut pieces = Pieces::new(text);
     let mut repair = ElementRepair::default();
     while let Some(piece) = pieces.next() {

@@ -26,6 +26,10 @@ pub struct Response {
     pub create_time_ms: Option<i64>,
     /// `participantCount`, likewise.
     pub participants: Option<u32>,
+    /// `attendeePW`, likewise.
+    pub attendee_pw: Option<String>,
+    /// `moderatorPW`, likewise.
+    pub moderator_pw: Option<String>,
 }
 
 /// The reason why a body is not a usable response of the BBB API.
@@ -92,7 +96,7 @@ impl Response {
                         ["response", "message"] | ["response", "errors", "error", "message"] => {
                             set_if_empty(&mut response.message, &value);
                         }
-                        ["response", field] => response.set_field(field, value.trim()),
+                        ["response", field] => response.set_field(field, &value),
                         _ => {}
                     }
                     path.pop();
@@ -106,7 +110,8 @@ impl Response {
         Ok(response)
     }
 
-    fn set_field(&mut self, field: &str, value: &str) {
+    fn set_field(&mut self, field: &str, text: &str) {
+        let value = text.trim();
         match field {
             "running" => self.running = parse_flag(value),
             "internalMeetingID" => {
@@ -114,6 +119,8 @@ impl Response {
             }
             "createTime" => self.create_time_ms = parse_create_time(value),
             "participantCount" => self.participants = parse_count(value),
+            "attendeePW" => self.attendee_pw = Some(text.to_owned()),
+            "moderatorPW" => self.moderator_pw = Some(text.to_owned()),
             _ => {}
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::StoreError;
@@ -13,6 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
+use super::deferred::Deferred;
 use super::dialect::translate;
 use super::errors::to_store_error;
 use super::types::{PgRow, TypedValue};
@@ -33,8 +35,10 @@ pub(super) enum ConnectionState {
 /// runtime.
 pub(super) struct PgConnection {
     /// Dropped before the runtime, which runs the task that drives the connection.
-    client: Client,
+    client: Arc<Client>,
     runtime: Runtime,
+    /// Statements that are sent before the next call, and whose results are awaited with it.
+    deferred: Deferred,
     /// Prepared statements by their texts.
     statements: HashMap<String, Statement>,
     response_timeout: Duration,
@@ -44,6 +48,9 @@ pub(super) struct PgConnection {
     /// Whether a savepoint is sent before the next statement. Both are sent together, and an
     /// operation without statements sends nothing.
     needs_savepoint: bool,
+    /// Whether the operations of the transaction have savepoints. Then no statement is deferred: its error
+    /// would be that of another operation.
+    uses_savepoints: bool,
 }
 
 /// The number of prepared statements that a connection caches: more than the program has, without
@@ -54,13 +61,15 @@ const SAVEPOINT: &str = "SAVEPOINT operation";
 impl PgConnection {
     pub(super) fn new(client: Client, runtime: Runtime, response_timeout: Duration) -> Self {
         Self {
-            client,
+            client: Arc::new(client),
             runtime,
+            deferred: Deferred::default(),
             statements: HashMap::new(),
             response_timeout,
             state: ConnectionState::Open,
             is_failed: false,
             needs_savepoint: false,
+            uses_savepoints: false,
         }
     }
 
@@ -76,13 +85,20 @@ impl PgConnection {
     /// Runs statements that have no parameters and return no rows.
     pub(super) fn execute_batch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.require_open()?;
-        let call = self.client.batch_execute(sql);
+        let client = self.client.clone();
+        self.send(async move { client.batch_execute(sql).await })
+    }
+
+    /// Sends the deferred statements and then a call, and waits for all of them.
+    fn send<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        let call = self.deferred.send_before(call);
         let outcome = run_with_timeout(&self.runtime, self.response_timeout, call);
         self.check_outcome(outcome)
     }
 
     /// Runs statements that begin a transaction.
     pub(super) fn begin(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.uses_savepoints = false;
         let begun = self.execute_batch(sql);
         self.is_failed = begun.is_err();
         begun
@@ -130,6 +146,10 @@ impl PgConnection {
     fn require_open(&self) -> Result<(), StoreError> {
         let lost_error = || StoreError::Unavailable("PostgreSQL: connection lost".to_owned());
         if self.state == ConnectionState::Open { Ok(()) } else { Err(lost_error()) }
+    }
+
+    fn take_savepoint(&mut self) -> bool {
+        std::mem::take(&mut self.needs_savepoint)
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
@@ -213,11 +233,25 @@ impl SqlConnection for PgConnection {
         let statement = self.prepare(sql)?;
         let typed = to_typed_values(values);
         let references = to_references(&typed);
-        let call = self.client.execute(&statement, &references);
-        let call =
-            send_after_savepoint(&self.client, std::mem::take(&mut self.needs_savepoint), call);
-        let outcome = run_with_timeout(&self.runtime, self.response_timeout, call);
-        self.check_outcome(outcome)
+        let (client, needs_savepoint) = (self.client.clone(), self.take_savepoint());
+        let call = client.execute(&statement, &references);
+        self.send(send_after_savepoint(&client, needs_savepoint, call))
+    }
+
+    fn execute_later(&mut self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), StoreError> {
+        if self.uses_savepoints || holds_nul(values) {
+            return self.execute(sql, values).map(drop);
+        }
+        if self.deferred.is_full() {
+            self.flush()?;
+        }
+        let statement = self.prepare(sql)?;
+        self.deferred.add(self.client.clone(), statement, values);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.deferred.is_empty() { Ok(()) } else { self.send(async { Ok(()) }) }
     }
 
     fn visit(
@@ -234,11 +268,10 @@ impl SqlConnection for PgConnection {
         let statement = self.prepare(sql)?;
         let typed = to_typed_values(values);
         let references = to_references(&typed);
-        let call = self.client.query(&statement, &references);
-        let call =
-            send_after_savepoint(&self.client, std::mem::take(&mut self.needs_savepoint), call);
-        let outcome = run_with_timeout(&self.runtime, self.response_timeout, call);
-        self.check_outcome(outcome)?.into_iter().try_for_each(|row| visitor(&PgRow(row)))
+        let (client, needs_savepoint) = (self.client.clone(), self.take_savepoint());
+        let call = client.query(&statement, &references);
+        let rows = self.send(send_after_savepoint(&client, needs_savepoint, call))?;
+        rows.into_iter().try_for_each(|row| visitor(&PgRow(row)))
     }
 
     fn begin_reading(&mut self) -> Result<(), StoreError> {
@@ -252,6 +285,7 @@ impl SqlConnection for PgConnection {
     fn set_savepoint(&mut self) -> Result<(), StoreError> {
         self.require_open()?;
         self.needs_savepoint = true;
+        self.uses_savepoints = true;
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 pub mod address;
 mod connection;
 mod connector;
+mod deferred;
 mod dialect;
 mod dump;
 mod errors;
@@ -126,15 +127,24 @@ impl WriteConnection for PgWriteConnection {
     /// transaction.
     const MAX_BATCH: usize = 64;
 
-    fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+    fn begin(&mut self) -> Result<(), StoreError> {
         self.connection.run(|connection| {
             let begun = connection.begin(BEGIN);
             if begun.is_err() && connection.state() == ConnectionState::Open {
                 connection.execute_batch("ROLLBACK")?;
             }
             begun
-        })?;
+        })
+    }
+
+    fn connection(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
         Ok(self.connection.connection()?)
+    }
+
+    fn roll_back(&mut self) -> Result<(), StoreError> {
+        let rolled_back = self.connection.connection()?.execute_batch("ROLLBACK");
+        self.connection.discard_if_unusable();
+        rolled_back
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {

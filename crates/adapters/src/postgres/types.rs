@@ -72,6 +72,47 @@ impl ToSql for TypedValue<'_> {
     to_sql_checked!();
 }
 
+/// A parameter that is sent later.
+pub(super) enum OwnedValue {
+    Text(String),
+    Other(TypedValue<'static>),
+}
+
+impl OwnedValue {
+    pub(super) fn new(value: &SqlValue<'_>) -> Self {
+        Self::Other(TypedValue(match *value {
+            SqlValue::Text(text) => return Self::Text(text.to_owned()),
+            SqlValue::Null => SqlValue::Null,
+            SqlValue::Boolean(value) => SqlValue::Boolean(value),
+            SqlValue::Integer(value) => SqlValue::Integer(value),
+            SqlValue::Real(value) => SqlValue::Real(value),
+            SqlValue::Time(value) => SqlValue::Time(value),
+        }))
+    }
+}
+
+impl fmt::Debug for OwnedValue {
+    /// Hides the value, as [`TypedValue`] does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
+impl ToSql for OwnedValue {
+    fn to_sql(&self, required: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
+        match self {
+            Self::Text(text) => TypedValue(SqlValue::Text(text)).to_sql(required, out),
+            Self::Other(value) => value.to_sql(required, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
 /// A column of type `timestamp without time zone`, read as UTC.
 struct PgTimestamp(Timestamp);
 

@@ -1,7 +1,9 @@
 //! The port [`PoolStore`]: servers and meetings. The reference implementation is `app::memory`.
 
+use app::ports::kept_creates::{LARGE_CREATE_BYTES, MAX_LARGE_CREATES_BYTES};
 use app::ports::{
-    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange, StoreError,
+    KeptCreate, MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange,
+    StoreError,
 };
 use async_trait::async_trait;
 use domain::confirmation::{self, ConfirmationEffect::KeepRecord};
@@ -160,6 +162,7 @@ impl PoolStore for RedisStore {
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError> {
         let confirmed = Meeting { seen_at: now, ..meeting.clone() };
         let mut request = json!({
@@ -174,6 +177,11 @@ impl PoolStore for RedisStore {
         let copy = confirmation::pending_end_of_copy(KeepRecord, &proven, now);
         request["copy"] = records::pending_ends_json(copy.as_slice());
         set_text(&mut request, "bridge", meeting.voice_bridge.as_deref());
+        if let Some(kept) = kept {
+            request["kept"] = json!({ "internal_id": kept.internal_id, "sealed": kept.sealed });
+            request["large"] = LARGE_CREATE_BYTES.into();
+            request["max_large"] = MAX_LARGE_CREATES_BYTES.into();
+        }
         set_text(&mut request, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));
         self.call_script(&CONFIRM_MEETING, &[request.to_string()]).await.map(drop)
     }

@@ -6,6 +6,8 @@
 use app::ports::StoreError;
 use domain::Timestamp;
 
+use super::server_cache::ServerCache;
+
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SqlValue<'a> {
@@ -126,6 +128,17 @@ pub trait SqlConnection {
     /// Runs a statement; returns the number of rows that it wrote.
     fn execute(&mut self, sql: &str, values: &[SqlValue<'_>]) -> Result<u64, StoreError>;
 
+    /// Runs a statement whose effect the caller does not ask for. An error of it may be that of a later
+    /// call, of [`SqlConnection::flush`] at the latest.
+    fn execute_later(&mut self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), StoreError> {
+        self.execute(sql, values).map(drop)
+    }
+
+    /// Waits for the statements of [`SqlConnection::execute_later`].
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Runs a statement and calls `visitor` with each row of its result.
     fn visit(
         &mut self,
@@ -149,6 +162,11 @@ pub trait SqlConnection {
 
     /// Undoes everything since the last savepoint.
     fn roll_back_to_savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// The place of what the connection remembers of the servers, if it does.
+    fn server_cache(&mut self) -> Option<&mut Option<ServerCache>> {
+        None
+    }
 }
 
 impl dyn SqlConnection + '_ {
@@ -188,7 +206,7 @@ impl dyn SqlConnection + '_ {
     /// undone.
     pub(crate) fn run_in_savepoint<T>(
         &mut self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError>,
+        operation: &mut impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.set_savepoint()?;
         let result = operation(self);

@@ -52,7 +52,7 @@ pub(super) fn keep(
             return Ok(false);
         }
     }
-    connection.execute(FORGET_EARLIER, values![tenant, &key.id, &kept.internal_id])?;
+    connection.execute_later(FORGET_EARLIER, values![tenant, &key.id, &kept.internal_id])?;
     let values = values![tenant, &key.id, &kept.internal_id, &kept.sealed, size];
     Ok(connection.execute(INSERT, values)? == 1)
 }
@@ -92,7 +92,7 @@ pub(super) fn forget(
     key: &MeetingKey,
 ) -> Result<(), StoreError> {
     const FORGET: &str = "DELETE FROM kept_creates WHERE tenant = ?1 AND id = ?2";
-    connection.execute(FORGET, values![tenant_or_empty(key), &key.id]).map(drop)
+    connection.execute_later(FORGET, values![tenant_or_empty(key), &key.id])
 }
 
 /// Deletes the kept creates of meetings whose records are deleted.

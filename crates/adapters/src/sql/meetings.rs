@@ -26,6 +26,31 @@ pub(super) fn find(
     )
 }
 
+/// Returns the meeting, and the servers on which another tenant's meeting of this id is recorded.
+pub(super) fn find_with_same_id(
+    connection: &mut dyn SqlConnection,
+    key: &MeetingKey,
+) -> Result<(Option<MeetingOnServer>, Vec<ServerId>), StoreError> {
+    const SAME_ID: &str = concat!(
+        "SELECT ",
+        server_columns!(),
+        ", ",
+        meeting_columns!(),
+        " FROM meetings m JOIN servers s ON s.id = m.server_id WHERE m.id = ?1"
+    );
+    let (mut known, mut others) = (None, Vec::new());
+    connection.visit(SAME_ID, values![&key.id], &mut |row| {
+        let found = rows::read_meeting_on_server(row)?;
+        if found.meeting.key == *key {
+            known = Some(found);
+        } else {
+            others.push(found.server.id);
+        }
+        Ok(())
+    })?;
+    Ok((known, others))
+}
+
 pub(super) fn list_all(connection: &mut dyn SqlConnection) -> Result<Vec<Meeting>, StoreError> {
     const ALL: &str = concat!("SELECT ", meeting_columns!(), " FROM meetings m ORDER BY 1, 2");
     connection.query(ALL, &[], rows::read_meeting)
@@ -41,17 +66,6 @@ pub(super) fn list_by_server(
         " FROM meetings m WHERE m.server_id = ?1 ORDER BY 1, 2"
     );
     connection.query(BY_SERVER, values![&id.0], rows::read_meeting)
-}
-
-/// Lists the servers on which another tenant's meeting of this id is recorded.
-pub(super) fn list_servers_of_other_tenants(
-    connection: &mut dyn SqlConnection,
-    key: &MeetingKey,
-) -> Result<Vec<ServerId>, StoreError> {
-    const OTHER_TENANTS: &str = "SELECT server_id FROM meetings WHERE id = ?1 AND tenant <> ?2";
-    connection.query(OTHER_TENANTS, values![&key.id, tenant_or_empty(key)], |row| {
-        Ok(ServerId(row.get(0)?))
-    })
 }
 
 /// Deletes meetings that no server has confirmed since a time, and returns them.
@@ -85,7 +99,7 @@ pub(super) fn delete(
 ) -> Result<(), StoreError> {
     const DELETE: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2";
     kept_creates::forget(connection, key)?;
-    connection.execute(DELETE, values![tenant_or_empty(key), &key.id]).map(drop)
+    connection.execute_later(DELETE, values![tenant_or_empty(key), &key.id])
 }
 
 /// Whether a meeting is on this server and was confirmed at another time than `since`.
@@ -141,7 +155,7 @@ pub(super) fn record_seen(
         origin.is_proven,
         origin.is_adopted,
     ];
-    connection.execute(SEEN, values).map(drop)
+    connection.execute_later(SEEN, values)
 }
 
 /// Records that `times` polls in a row did not report a meeting.
@@ -151,7 +165,7 @@ pub(super) fn record_missed(
     times: u32,
 ) -> Result<(), StoreError> {
     const MISSED: &str = "UPDATE meetings SET missed_polls = ?3 WHERE tenant = ?1 AND id = ?2";
-    connection.execute(MISSED, values![tenant_or_empty(key), &key.id, times]).map(drop)
+    connection.execute_later(MISSED, values![tenant_or_empty(key), &key.id, times])
 }
 
 /// Detaches a meeting, since its server is offline. Other meetings may take its voice bridge.
@@ -161,7 +175,7 @@ pub(super) fn detach(
 ) -> Result<(), StoreError> {
     const DETACH: &str = "UPDATE meetings SET detached = ?3, released_voice_bridge = voice_bridge, \
         voice_bridge = NULL WHERE tenant = ?1 AND id = ?2";
-    connection.execute(DETACH, values![tenant_or_empty(key), &key.id, true]).map(drop)
+    connection.execute_later(DETACH, values![tenant_or_empty(key), &key.id, true])
 }
 
 /// Attaches a detached meeting, since its server reports it again. It gets its voice bridge back,
@@ -201,7 +215,7 @@ pub(super) fn end_claim(
         origin.is_proven,
         origin.is_adopted,
     ];
-    connection.execute(CONFIRM, values).map(drop)
+    connection.execute_later(CONFIRM, values)
 }
 
 /// Returns the meeting that has a voice bridge.
@@ -282,7 +296,7 @@ pub(super) fn count_joins(
             continue;
         }
         let added: u32 = (0..*joins).map(|_| meeting.load.add_user(*joined_at)).sum();
-        connection.execute(
+        connection.execute_later(
             "UPDATE meetings SET users = ?3 WHERE tenant = ?1 AND id = ?2",
             values![tenant_or_empty(key), &key.id, meeting.load.users],
         )?;

@@ -26,12 +26,14 @@ mod recording_upkeep;
 mod recordings;
 mod rows;
 mod search;
+pub(crate) mod server_cache;
 mod servers;
 mod statement;
 mod store_id;
 mod tenants;
 mod tokens;
 mod trash;
+mod write_operation;
 pub(crate) mod writer;
 mod yaml;
 
@@ -108,7 +110,7 @@ impl<D: Database> SqlStore<D> {
     /// respond: the writer is then busy finding out whether it is back.
     async fn queue<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
         invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
         if let Some(error) = self.database.outage() {
@@ -121,7 +123,7 @@ impl<D: Database> SqlStore<D> {
     /// Runs an operation in the next transaction; returns when that is committed.
     async fn write<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.queue(operation, true).await
     }
@@ -129,7 +131,7 @@ impl<D: Database> SqlStore<D> {
     /// Like [`Self::write`], for changes that do not affect joins: cached joins stay valid.
     async fn write_keeping_cache<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.queue(operation, false).await
     }
@@ -137,7 +139,7 @@ impl<D: Database> SqlStore<D> {
     /// Like [`Self::write_keeping_cache`], for changes of recordings.
     async fn write_recordings<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let result = self.write_keeping_cache(operation).await;
         // A write that failed may have been committed.

@@ -45,6 +45,18 @@ pub(super) fn find(
     connection.query_first(FIND, values, read_pending_end)
 }
 
+/// Deletes the pending end of a meeting on a server, and returns it.
+pub(super) fn take(
+    connection: &mut dyn SqlConnection,
+    server: &ServerId,
+    key: &MeetingKey,
+) -> Result<Option<PendingEnd>, StoreError> {
+    const TAKE: &str = "DELETE FROM pending_ends WHERE server_id = ?1 AND tenant = ?2 AND id = ?3 \
+        RETURNING server_id, tenant, id, moderator_pw, since, create_sent_at, internal_id";
+    let values = values![&server.0, tenant_or_empty(key), &key.id];
+    connection.query_first(TAKE, values, read_pending_end)
+}
+
 /// Stores pending ends on servers that exist. Each is added to one of the same server and meeting.
 pub(super) fn put_all(
     connection: &mut dyn SqlConnection,

@@ -30,7 +30,8 @@ pub(super) fn place_meeting(
     mut request: PlaceRequest,
 ) -> Result<PlaceOutcome, StoreError> {
     let mut replaced = None;
-    let known = meetings::find(connection, &request.key)?;
+    let (known, same_id_servers) = meetings::find_with_same_id(connection, &request.key)?;
+    request.criteria.same_id_servers = same_id_servers;
     if let Some(outcome) = request.refuse_other_record(known.as_ref()) {
         return Ok(outcome);
     }
@@ -45,11 +46,12 @@ pub(super) fn place_meeting(
             RecordConflict::Replaceable => replaced = Some(known.meeting),
         }
     }
-    let servers = servers::list_all(connection)?;
-    request.criteria.same_id_servers =
-        meetings::list_servers_of_other_tenants(connection, &request.key)?;
-    let (server, reason) = match choose_server(&servers, &request.criteria) {
-        Ok(choice) => (choice.server.clone(), choice.reason),
+    let choice = servers::read_all(connection, |servers| {
+        let choice = choose_server(servers, &request.criteria)?;
+        Ok((choice.server.clone(), choice.reason))
+    })?;
+    let (server, reason) = match choice {
+        Ok(choice) => choice,
         Err(refusal) => return Ok(PlaceOutcome::Refused(refusal)),
     };
     let Some(replaced) = replaced else {
@@ -115,14 +117,15 @@ pub(super) fn confirm_meeting(
     pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
     let record = meetings::find(connection, &meeting.key)?.map(|found| found.meeting);
-    let proof = pending_ends::find(connection, &meeting.server, &meeting.key)?;
+    let proof = pending_ends::take(connection, &meeting.server, &meeting.key)?;
     let origin = meeting.origin.clone().with_proof(proof.iter());
     let meeting = Meeting { origin, ..meeting };
     let protected = confirmation::protected_server(record.as_ref(), &meeting);
-    for pending_end in pending_ends.iter().filter(|end| Some(&end.server) != protected) {
+    let is_confirmed = |end: &PendingEnd| end.server == meeting.server && end.key == meeting.key;
+    let is_protected = |end: &PendingEnd| Some(&end.server) == protected;
+    for pending_end in pending_ends.iter().filter(|end| !is_confirmed(end) && !is_protected(end)) {
         pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;
     }
-    pending_ends::forget(connection, &meeting.server, &meeting.key)?;
     let effect = ConfirmationEffect::decide(record.as_ref(), &meeting);
     let copy = confirmation::pending_end_of_copy(effect, &meeting, now);
     pending_ends::put_all(connection, copy.as_slice())?;

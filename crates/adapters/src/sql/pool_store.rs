@@ -1,7 +1,7 @@
 //! The port [`PoolStore`]: servers and meetings. The reference implementation is `app::memory`.
 
 use app::ports::{
-    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
+    KeptCreate, MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
     ServerChange, StoreError,
 };
 use async_trait::async_trait;
@@ -11,7 +11,9 @@ use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use crate::pending_joins::WRITE_DELAY;
 
-use super::{Database, SqlStore, meetings, pending_ends, placement, polls, servers, store_id};
+use super::{
+    Database, SqlStore, kept_creates, meetings, pending_ends, placement, polls, servers, store_id,
+};
 
 #[async_trait]
 impl<D: Database> PoolStore for SqlStore<D> {
@@ -38,7 +40,7 @@ impl<D: Database> PoolStore for SqlStore<D> {
         change: ServerChange,
     ) -> Result<Option<Server>, StoreError> {
         let id = id.clone();
-        self.write(move |connection| servers::update(connection, &id, change)).await
+        self.write(move |connection| servers::update(connection, &id, change.clone())).await
     }
 
     async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError> {
@@ -58,8 +60,10 @@ impl<D: Database> PoolStore for SqlStore<D> {
         thresholds: Thresholds,
     ) -> Result<(), StoreError> {
         let (id, failure) = (id.clone(), failure.clone());
-        self.write(move |connection| polls::record_failure(connection, &id, failure, thresholds))
-            .await
+        self.write(move |connection| {
+            polls::record_failure(connection, &id, failure.clone(), thresholds)
+        })
+        .await
     }
 
     async fn record_poll(
@@ -99,7 +103,8 @@ impl<D: Database> PoolStore for SqlStore<D> {
         match known.filter(|known| request.classify_conflict(known) == RecordConflict::Blocking) {
             Some(known) => Ok(PlaceOutcome::Existing(known)),
             None => {
-                self.write(move |connection| placement::place_meeting(connection, request)).await
+                self.write(move |connection| placement::place_meeting(connection, request.clone()))
+                    .await
             }
         }
     }
@@ -109,10 +114,16 @@ impl<D: Database> PoolStore for SqlStore<D> {
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError> {
         let (meeting, pending_ends) = (meeting.clone(), pending_ends.to_vec());
+        let kept = kept.cloned();
         self.write(move |connection| {
-            placement::confirm_meeting(connection, meeting, now, &pending_ends)
+            placement::confirm_meeting(connection, meeting.clone(), now, &pending_ends)?;
+            match &kept {
+                Some(kept) => kept_creates::keep(connection, &meeting.key, kept).map(drop),
+                None => Ok(()),
+            }
         })
         .await
     }
@@ -186,7 +197,7 @@ impl<D: Database> PoolStore for SqlStore<D> {
 
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
         let meeting = meeting.clone();
-        self.write(move |connection| placement::restore_meeting(connection, meeting)).await
+        self.write(move |connection| placement::restore_meeting(connection, meeting.clone())).await
     }
 
     async fn claim_store_id(&self, new_id: &str) -> Result<String, StoreError> {

@@ -21,7 +21,7 @@ macro_rules! server_columns {
     };
 }
 /// The number of [`server_columns`].
-const SERVER_COLUMN_COUNT: usize = 27;
+pub(super) const SERVER_COLUMN_COUNT: usize = 27;
 
 /// The columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {

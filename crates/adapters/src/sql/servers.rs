@@ -12,6 +12,21 @@ pub(super) fn list_all(connection: &mut dyn SqlConnection) -> Result<Vec<Server>
     connection.query(ALL, &[], rows::read_server)
 }
 
+/// Has all servers read by a function, from the connection's memory if it has one.
+pub(super) fn read_all<T>(
+    connection: &mut dyn SqlConnection,
+    read: impl FnOnce(&[Server]) -> T,
+) -> Result<T, StoreError> {
+    let Some(mut cache) = connection.server_cache().and_then(Option::take) else {
+        return list_all(connection).map(|servers| read(&servers));
+    };
+    let result = cache.refresh(connection).map(read);
+    if let Some(place) = connection.server_cache() {
+        *place = Some(cache);
+    }
+    result
+}
+
 pub(super) fn find(
     connection: &mut dyn SqlConnection,
     id: &ServerId,
@@ -152,5 +167,5 @@ pub(super) fn add_load(
         WHEN load + ?2 * load_multiplier > 0.0 THEN load + ?2 * load_multiplier ELSE 0.0 END, \
         placed_since_poll = CASE WHEN placed_since_poll + ?3 > 0 \
         THEN placed_since_poll + ?3 ELSE 0 END WHERE id = ?1";
-    connection.execute(ADD_LOAD, values![&id.0, users, placed]).map(drop)
+    connection.execute_later(ADD_LOAD, values![&id.0, users, placed])
 }

@@ -38,7 +38,7 @@ impl<D: Database> Tenants for SqlStore<D> {
         change: TenantChange,
     ) -> Result<TenantUpdateResult, StoreError> {
         let id = id.to_owned();
-        self.write(move |connection| update_tenant(connection, &id, change)).await
+        self.write(move |connection| update_tenant(connection, &id, change.clone())).await
     }
 
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {

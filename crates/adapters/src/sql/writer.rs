@@ -1,5 +1,6 @@
-//! The thread that writes. It runs all waiting operations in one transaction, each in a savepoint
-//! of its own, so that a burst of creates needs few synchronisations of the disk.
+//! The thread that writes. It runs all waiting operations in one transaction, so that a burst of creates
+//! needs few synchronisations of the disk. If one of them fails, the transaction is repeated with each
+//! operation in a savepoint of its own, so that the others succeed.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::SqlConnection;
 use super::meetings::count_joins;
-use crate::pending_joins::PendingJoins;
+use super::write_operation::{NoOperation, PendingOperation, WriteOperation};
+use crate::pending_joins::{JoinCounts, PendingJoins};
 
 /// The number of operations in the queue; callers of more operations wait until one is taken.
 const MAX_QUEUED: usize = 1024;
@@ -26,10 +28,16 @@ pub(crate) trait WriteConnection: Send + 'static {
     const IS_AWAITED: bool = false;
 
     /// Begins a transaction that excludes all other writers, also those of other processes.
-    fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError>;
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// The connection, in the transaction that has begun.
+    fn connection(&mut self) -> Result<&mut dyn SqlConnection, StoreError>;
 
     /// Commits the transaction. After an error it may have been committed or not.
     fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes the transaction. After an error none can begin for now.
+    fn roll_back(&mut self) -> Result<(), StoreError>;
 
     /// Records that a transaction has ended, before callers get their results.
     /// `invalidates_join_cache` tells whether it changed more than counts of joins.
@@ -40,14 +48,8 @@ pub(crate) trait WriteConnection: Send + 'static {
     fn tidy_up(&mut self, _is_last: bool) {}
 }
 
-/// Sends the caller the result of its operation, once the transaction has ended.
-type ResultSender = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Runs within the transaction, or gets the error that there is none.
-type WriteOperation =
-    Box<dyn FnOnce(Result<&mut dyn SqlConnection, StoreError>) -> ResultSender + Send>;
-
 struct WriteJob {
-    operation: WriteOperation,
+    operation: Box<dyn WriteOperation>,
     /// Whether the operation changes more than counts of joins.
     invalidates_join_cache: bool,
 }
@@ -89,7 +91,7 @@ impl WriteThread {
     /// Runs an operation in the next transaction; returns when that is committed.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
         invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
         let result = self.submit(operation, invalidates_join_cache);
@@ -105,24 +107,11 @@ impl WriteThread {
 
     async fn submit<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
         invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
-        let (sender, receiver) = oneshot::channel();
-        let operation: WriteOperation = Box::new(move |connection| {
-            // An operation whose caller has given up before it began is not run.
-            let result = match connection {
-                Ok(_) if sender.is_closed() => {
-                    Err(StoreError::Unavailable("the caller has given up".to_owned()))
-                }
-                Ok(connection) => connection.run_in_savepoint(operation),
-                Err(error) => Err(error),
-            };
-            Box::new(move |committed| {
-                // The caller may have given up.
-                let _ = sender.send(committed.and(result));
-            })
-        });
+        let (caller, receiver) = oneshot::channel();
+        let operation = Box::new(PendingOperation::new(operation, caller));
         let job = WriteJob { operation, invalidates_join_cache };
         self.queue.send(job).await.map_err(|_| thread_ended_error())?;
         receiver.await.map_err(|_| thread_ended_error())?
@@ -145,7 +134,7 @@ impl WakeUp {
     /// Asks for a transaction, which will also write the counted joins.
     pub(super) fn send(self) {
         if let Some(queue) = self.0.upgrade() {
-            let operation: WriteOperation = Box::new(|_| Box::new(|_| ()));
+            let operation = Box::new(NoOperation);
             // If the queue is full, a transaction follows anyway.
             let _ = queue.try_send(WriteJob { operation, invalidates_join_cache: false });
         }
@@ -235,33 +224,52 @@ impl JobQueue {
 
 fn run_batch(
     writer: &mut impl WriteConnection,
-    batch: Vec<WriteJob>,
+    mut batch: Vec<WriteJob>,
     pending_joins: &PendingJoins,
 ) {
-    let connection = match writer.begin() {
-        Ok(connection) => connection,
-        Err(error) => {
-            for job in batch {
-                (job.operation)(Err(error.clone()))(Err(error.clone()));
-            }
-            return;
-        }
-    };
+    if let Err(error) = writer.begin() {
+        return finish(batch, &Err(error));
+    }
     let counts = pending_joins.take();
-    if !counts.is_empty()
-        && let Err(error) =
-            connection.run_in_savepoint(|connection| count_joins(connection, &counts))
+    let invalidates_join_cache = batch.iter().any(|job| job.invalidates_join_cache);
+    let written = write_batch(writer, &mut batch, &counts);
+    let committed = written.and_then(|()| writer.commit());
+    writer.report_change(invalidates_join_cache);
+    pending_joins.finish_write();
+    finish(batch, &committed);
+}
+
+/// Runs the operations in the transaction that has begun. If one fails, in another one, in which the others succeed.
+fn write_batch(
+    writer: &mut impl WriteConnection,
+    batch: &mut [WriteJob],
+    counts: &JoinCounts,
+) -> Result<(), StoreError> {
+    let connection = writer.connection()?;
+    let are_joins_counted = counts.is_empty() || count_joins(connection, counts).is_ok();
+    let is_written = are_joins_counted
+        && batch.iter_mut().all(|job| job.operation.run(connection))
+        && connection.flush().is_ok();
+    if is_written {
+        return Ok(());
+    }
+    writer.roll_back()?;
+    writer.begin()?;
+    let connection = writer.connection()?;
+    if let Err(error) =
+        connection.run_in_savepoint(&mut |connection| count_joins(connection, counts))
     {
         tracing::warn!(%error, "joins not counted until the next poll");
     }
-    let invalidates_join_cache = batch.iter().any(|job| job.invalidates_join_cache);
-    let senders: Vec<ResultSender> =
-        batch.into_iter().map(|job| (job.operation)(Ok(&mut *connection))).collect();
-    let committed = writer.commit();
-    writer.report_change(invalidates_join_cache);
-    pending_joins.finish_write();
-    for send in senders {
-        send(committed.clone());
+    for job in batch {
+        job.operation.run_in_savepoint(connection);
+    }
+    Ok(())
+}
+
+fn finish(batch: Vec<WriteJob>, transaction: &Result<(), StoreError>) {
+    for job in batch {
+        job.operation.finish(transaction.clone());
     }
 }
 
@@ -281,9 +289,17 @@ mod tests {
     impl WriteConnection for WaitingConnection {
         const MAX_BATCH: usize = 1;
 
-        fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+        fn begin(&mut self) -> Result<(), StoreError> {
             let _ = self.0.recv();
+            Ok(())
+        }
+
+        fn connection(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
             Ok(self)
+        }
+
+        fn roll_back(&mut self) -> Result<(), StoreError> {
+            Ok(())
         }
 
         fn commit(&mut self) -> Result<(), StoreError> {
@@ -350,5 +366,51 @@ mod tests {
         }
         assert_eq!(writer.run(|_| Ok(5), true).await, Ok(5), "the next one runs");
         assert!(!was_run.load(Ordering::SeqCst));
+    }
+
+    /// Operations of other callers wait in the queue until one of them fails.
+    #[tokio::test]
+    async fn a_failed_operation_is_undone_and_the_others_of_its_batch_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            crate::sqlite::SqliteStore::open(&directory.path().join("store.sqlite3")).unwrap();
+        let (permissions, receiver) = channel::<()>();
+        let first = store.writer.run(
+            move |_| {
+                let _ = receiver.recv();
+                Ok(())
+            },
+            true,
+        );
+        let insert = |job: &'static str, fails: bool| {
+            let mut runs = 0;
+            store.writer.run(
+                move |connection| {
+                    const INSERT: &str =
+                        "INSERT INTO periodic_jobs (job, run_number, started_at) VALUES (?1, ?2, 0)";
+                    runs += 1;
+                    connection.execute(INSERT, crate::sql::connection::values![job, runs])?;
+                    let failure = || StoreError::Corrupt("odd".to_owned());
+                    if fails { Err(failure()) } else { Ok(runs) }
+                },
+                true,
+            )
+        };
+        let release = async move { drop(permissions) };
+        let (_, before, failed, after, ()) = tokio::join!(
+            first,
+            insert("before", false),
+            insert("failed", true),
+            insert("after", false),
+            release
+        );
+        assert_eq!((before, after), (Ok(2), Ok(1)), "the second run of the first one counts");
+        assert!(matches!(failed, Err(StoreError::Corrupt(_))));
+        let read = |connection: &mut dyn SqlConnection| {
+            let all = "SELECT job FROM periodic_jobs WHERE started_at = 0 ORDER BY job";
+            connection.query(all, &[], |row| row.get::<String>(0))
+        };
+        use crate::sql::Database as _;
+        assert_eq!(store.database.read(read).await.unwrap(), ["after", "before"]);
     }
 }

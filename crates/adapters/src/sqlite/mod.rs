@@ -15,6 +15,7 @@ mod marks;
 mod migrations;
 mod store_file;
 mod store_lock;
+mod write_connection;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -28,13 +29,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::change_counter::ChangeCounter;
-use self::connection::run_command;
 pub(crate) use self::copy::{check_copied, copy_store, describe_content};
 use self::store_file::StoreFile;
 pub(crate) use self::store_lock::{StoreLock, give_to_owner};
+use self::write_connection::SqliteWriteConnection;
 use crate::backup::{finish_restore, is_restore_unfinished};
 use crate::sql::connection::SqlConnection;
-use crate::sql::writer::WriteConnection;
 use crate::sql::{Database, Revision, SqlStore};
 
 /// The time that a connection waits for a transaction of another process.
@@ -82,11 +82,8 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
         let change_counter = Arc::new(ChangeCounter::open(path).map_err(unavailable)?);
-        let write_connection = SqliteWriteConnection {
-            connection,
-            change_counter: change_counter.clone(),
-            file: file.clone(),
-        };
+        let write_connection =
+            SqliteWriteConnection::new(connection, change_counter.clone(), file.clone())?;
         let readers = Mutex::default();
         let database = SqliteDatabase { path: path.to_owned(), readers, change_counter, file };
         Self::start(database, write_connection, "sqlite-writer", Some(WRITE_TIMEOUT))
@@ -135,51 +132,6 @@ impl Database for SqliteDatabase {
 
     fn to_comparable<'a>(&self, text: &'a str) -> &'a str {
         text
-    }
-}
-
-/// The connection of the writing thread.
-struct SqliteWriteConnection {
-    connection: Connection,
-    change_counter: Arc<ChangeCounter>,
-    /// Declared last, and so closed after the connection.
-    file: Arc<StoreFile>,
-}
-
-impl WriteConnection for SqliteWriteConnection {
-    const MAX_BATCH: usize = 256;
-    const IDLE_TIME: Option<Duration> = Some(IDLE_TIME);
-    const IS_AWAITED: bool = true;
-
-    fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
-        self.file.check_place()?;
-        run_command(&self.connection, "BEGIN IMMEDIATE")?;
-        Ok(&mut self.connection)
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        let committed = run_command(&self.connection, "COMMIT");
-        if committed.is_err() && !self.connection.is_autocommit() {
-            // The failed transaction is still open, and would keep the next one from beginning.
-            let _ = run_command(&self.connection, "ROLLBACK");
-        }
-        committed
-    }
-
-    fn report_change(&self, _invalidates_join_cache: bool) {
-        self.change_counter.increment();
-    }
-
-    /// Moves what was written from the log into the file, so that a copy of the file has it.
-    fn tidy_up(&mut self, is_last: bool) {
-        if is_last {
-            let _ = self.connection.busy_timeout(LAST_CHECKPOINT_TIMEOUT);
-        }
-        let mode = if is_last { "TRUNCATE" } else { "PASSIVE" };
-        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
-        if let Err(error) = self.connection.query_row(&checkpoint, [], |_| Ok(())) {
-            tracing::warn!(%error, "store log not moved into its file");
-        }
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_join_needs_one_round_trip_and_a_create_three() {
         else {
             unreachable!("{id} is new");
         };
-        store.confirm_meeting(&claimed.meeting, NOW, &[]).await.unwrap();
+        store.confirm_meeting(&claimed.meeting, NOW, &[], None).await.unwrap();
     };
     // The first call of each script loads it; servers are read once a second.
     create("first", "11111").await;

@@ -137,7 +137,7 @@ async fn invalid_fields_of_one_server_do_not_hide_other_servers() {
     assert_eq!(store.list_servers().await.unwrap()[1].state, AdminState::Disabled);
     let mut meeting = place_meeting(&store, "M", 1).await.meeting;
     (meeting.key, meeting.server) = (meeting_key("other"), ServerId("b".into()));
-    store.confirm_meeting(&meeting, NOW, &[]).await.unwrap();
+    store.confirm_meeting(&meeting, NOW, &[], None).await.unwrap();
     assert_eq!(store.find_meeting(&meeting_key("other")).await.unwrap(), None, "b is disabled");
 }
 
@@ -219,7 +219,7 @@ async fn a_meeting_that_the_original_moved_has_no_load() {
     )
     .await;
     let moved = Meeting { server: ServerId(other_server.into()), ..placed };
-    store.confirm_meeting(&moved, NOW, &[]).await.unwrap();
+    store.confirm_meeting(&moved, NOW, &[], None).await.unwrap();
     let found = store.find_meeting(&meeting_key("M")).await.unwrap().expect("a meeting").meeting;
     assert_eq!((found.server, found.seen_at), (moved.server, NOW));
     let no_load = MeetingLoad { expected_users: 0, expected_until: Timestamp(0), users: 0 };
@@ -287,7 +287,7 @@ async fn list_keys(redis: &Redis) -> (Vec<String>, Vec<String>) {
 async fn a_detached_meeting_has_no_keys_of_the_original() {
     let (redis, store) = with_servers(&["a"]).await;
     let placed = place_meeting(&store, "M", 1).await.meeting;
-    store.confirm_meeting(&placed, NOW, &[]).await.unwrap();
+    store.confirm_meeting(&placed, NOW, &[], None).await.unwrap();
     let fields = run_command(&redis, &["HGETALL", "scalelite:meeting:M"]).await;
     let before = list_keys(&redis).await;
     let failed =

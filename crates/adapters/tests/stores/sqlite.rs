@@ -25,36 +25,74 @@ async fn stores_on_one_file_see_each_others_changes_at_once() {
     }
 }
 
-/// A change of another process invalidates cached joins at once.
-#[tokio::test]
-async fn joins_see_changes_of_another_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.db");
-    let (first, second) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
-    let id = domain::ServerId("a".into());
+fn open_server(id: &domain::ServerId) -> domain::Server {
     let mut server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
     server.state = AdminState::Enabled;
     server.health.online = true;
     server.load = Some(0.0);
-    assert!(first.add_server(server).await.unwrap());
+    server
+}
+
+fn place_request(id: &str) -> PlaceRequest {
     let now = Timestamp(1_700_000_000_000);
-    let key = domain::MeetingKey { tenant: None, id: "m".into() };
-    let request = PlaceRequest {
-        key: key.clone(),
+    PlaceRequest {
+        key: domain::MeetingKey { tenant: None, id: id.into() },
         criteria: PlacementCriteria {
             expected_users: 15,
             seed: 1,
             now,
             ..PlacementCriteria::default()
         },
-        voice_bridges: vec!["12345".into()],
+        voice_bridges: vec![id.into()],
         moderator_pw: None,
         claim: domain::Claim { token: "t".into(), until: now.plus_ms(1000) },
         load: domain::MeetingLoad::default(),
         now,
         pending_ends: Vec::new(),
         replaces: None,
-    };
+    }
+}
+
+/// Each process remembers the servers between its own transactions.
+#[tokio::test]
+async fn placements_see_changes_of_another_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let (first, second) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let ids = ["a", "b"].map(|id| domain::ServerId(id.into()));
+    for id in &ids {
+        assert!(first.add_server(open_server(id)).await.unwrap());
+    }
+    for round in 0..20 {
+        let (open, closed) = (&ids[round % 2], &ids[(round + 1) % 2]);
+        second.update_server(closed, ServerChange::with_state(AdminState::Cordoned)).await.unwrap();
+        second.update_server(open, ServerChange::with_state(AdminState::Enabled)).await.unwrap();
+        // The load of the server changes with each placement, in each process.
+        for (store, name) in [(&first, "x"), (&first, "y"), (&second, "z")] {
+            let placed =
+                store.place_meeting(place_request(&format!("{name}{round}"))).await.unwrap();
+            let PlaceOutcome::Claimed(placed) = placed else { panic!("{placed:?}") };
+            assert_eq!(placed.server.id, *open);
+            let stored = store.find_server(open).await.unwrap().unwrap();
+            assert_eq!(placed.server.placed_since_poll, stored.placed_since_poll);
+        }
+    }
+    assert!(second.remove_server(&ids[1]).await.unwrap().is_some());
+    second.update_server(&ids[0], ServerChange::with_state(AdminState::Cordoned)).await.unwrap();
+    let refused = first.place_meeting(place_request("last")).await.unwrap();
+    assert!(matches!(refused, PlaceOutcome::Refused(_)), "{refused:?}");
+}
+
+/// A change of another process invalidates cached joins at once.
+#[tokio::test]
+async fn joins_see_changes_of_another_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let (first, second) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let (id, now) = (domain::ServerId("a".into()), Timestamp(1_700_000_000_000));
+    assert!(first.add_server(open_server(&id)).await.unwrap());
+    let request = place_request("m");
+    let key = request.key.clone();
     assert!(matches!(first.place_meeting(request).await.unwrap(), PlaceOutcome::Claimed(_)));
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {
         let join = async || first.record_join(&key, now).await.unwrap();

@@ -116,9 +116,8 @@ async fn store_callback(app: &App, callback: &Callback) -> bool {
 /// Returns the value of a metadata parameter that is not blank. BBB ignores the case of these
 /// names.
 fn find_metadata(query: &Query, name: &str) -> Option<String> {
-    let mut pairs = query.iter();
-    let pair = pairs.find(|(pair_name, _)| pair_name.eq_ignore_ascii_case(name));
-    pair.map(|(_, value)| value.into_owned()).filter(|value| !value.trim().is_empty())
+    let value = query.get_ignoring_case(name).map(|value| value.into_owned());
+    value.filter(|value| !value.trim().is_empty())
 }
 
 /// Returns the URL that servers report to. Its host is the tenant's own, or the one that the create

@@ -12,7 +12,7 @@ use crate::backend::BbbReply;
 use crate::ports::MeetingOnServer;
 
 use super::info_reply::create_reply_from_info;
-use super::keep::keep_create;
+use super::keep::seal_create;
 use super::leaving_server::{ServerCheck, check_server};
 use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
@@ -104,8 +104,8 @@ async fn record_reply(
         let asked_before = (asks > 1 || is_claimed).then_some(asked_at);
         let origin = origin_of_reply(app, &reply, asked_before);
         let meeting = Meeting { origin, ..target.meeting.clone() };
-        app.pool.confirm_meeting(&meeting, app.clock.now(), &[]).await?;
-        keep_create(request, &meeting.origin, &reply).await;
+        let kept = seal_create(request, &meeting.origin, &reply);
+        app.pool.confirm_meeting(&meeting, app.clock.now(), &[], kept.as_ref()).await?;
     }
     forward_reply(Ok(reply), NO_RESPONSE_MESSAGE)
 }

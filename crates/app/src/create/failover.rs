@@ -24,7 +24,7 @@ use crate::ports::{CallError, MeetingOnServer, PlaceOutcome, PlaceRequest};
 use super::CreateOutcome;
 use super::attempts::{Attempt, AttemptState, Attempts};
 use super::info_reply::create_reply_from_info;
-use super::keep::keep_create;
+use super::keep::seal_create;
 use super::late_replies::end_late_meetings;
 use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
@@ -327,15 +327,14 @@ impl Failover<'_> {
         let pending_ends =
             self.attempts.pending_ends(self.request, &self.previous_servers, kept_by.as_ref());
         let recorded = if success {
-            app.pool.confirm_meeting(&meeting, app.clock.now(), &pending_ends).await
+            let kept = seal_create(self.request, &meeting.origin, &reply);
+            let now = app.clock.now();
+            app.pool.confirm_meeting(&meeting, now, &pending_ends, kept.as_ref()).await
         } else {
             forecaster::record_end(app, &self.request.key);
             let token = &self.place_request.claim.token;
             app.pool.release_claim(&self.request.key, token, &pending_ends).await.map(drop)
         };
-        if success && recorded.is_ok() {
-            keep_create(self.request, &meeting.origin, &reply).await;
-        }
         end_late_meetings(app, self.attempts, kept_by);
         let result = match recorded {
             Ok(()) => forward_reply(Ok(reply), NO_RESPONSE_MESSAGE),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::periodic_job::JobRun;
 use domain::poll::{
     MeetingUpdate, PendingEnd, PollObservation, PollOutcome, RecordedElsewhere,
@@ -33,6 +34,47 @@ pub(super) struct PoolState {
 }
 
 impl PoolState {
+    /// See [`crate::ports::PoolStore::confirm_meeting`].
+    pub(super) fn confirm_meeting(
+        &mut self,
+        meeting: &Meeting,
+        now: Timestamp,
+        pending_ends: &[PendingEnd],
+    ) {
+        let record = self.meetings.get(&meeting.key).cloned();
+        let proof = self.pending_ends.get(&(meeting.server.clone(), meeting.key.clone()));
+        let origin = meeting.origin.clone().with_proof(proof.into_iter());
+        let meeting = &Meeting { origin, ..meeting.clone() };
+        let protected = confirmation::protected_server(record.as_ref(), meeting);
+        let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
+        self.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());
+        self.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
+        let effect = ConfirmationEffect::decide(record.as_ref(), meeting);
+        let copy = confirmation::pending_end_of_copy(effect, meeting, now);
+        self.add_pending_ends(copy.as_slice());
+        match effect {
+            ConfirmationEffect::EndClaim => {
+                if let Some(stored) = self.meetings.get_mut(&meeting.key) {
+                    let has_claim = stored.claim.is_some();
+                    stored.origin = stored.origin.with_reply(&meeting.origin, has_claim);
+                    stored.claim = None;
+                    stored.seen_at = now;
+                }
+                return;
+            }
+            ConfirmationEffect::KeepRecord => return,
+            ConfirmationEffect::MoveRecord => self.undo_placement(&meeting.key),
+            ConfirmationEffect::CreateRecord => {}
+        }
+        let server = self.servers.iter().find(|server| server.id == meeting.server);
+        if !confirmation::may_be_recorded_on(server) {
+            return;
+        }
+        let meeting = self.with_free_voice_bridge(meeting);
+        let confirmed = Meeting { claim: None, seen_at: now, detached: false, ..meeting };
+        self.record_placement(confirmed, now);
+    }
+
     pub(super) fn server_mut(&mut self, id: &ServerId) -> Option<&mut Server> {
         self.servers.iter_mut().find(|server| server.id == *id)
     }

@@ -4,7 +4,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use domain::confirmation::{self, ConfirmationEffect};
 use domain::health::{ServerFailure, Thresholds};
 use domain::placement::choose_server;
 use domain::poll::{PendingEnd, PollContext, PollObservation, PollPolicy, apply_poll};
@@ -190,40 +189,13 @@ impl PoolStore for MemoryPoolStore {
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let record = state.meetings.get(&meeting.key).cloned();
-        let proof = state.pending_ends.get(&(meeting.server.clone(), meeting.key.clone()));
-        let origin = meeting.origin.clone().with_proof(proof.into_iter());
-        let meeting = &Meeting { origin, ..meeting.clone() };
-        let protected = confirmation::protected_server(record.as_ref(), meeting);
-        let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
-        state.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());
-        state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
-        let effect = ConfirmationEffect::decide(record.as_ref(), meeting);
-        let copy = confirmation::pending_end_of_copy(effect, meeting, now);
-        state.add_pending_ends(copy.as_slice());
-        match effect {
-            ConfirmationEffect::EndClaim => {
-                if let Some(stored) = state.meetings.get_mut(&meeting.key) {
-                    let has_claim = stored.claim.is_some();
-                    stored.origin = stored.origin.with_reply(&meeting.origin, has_claim);
-                    stored.claim = None;
-                    stored.seen_at = now;
-                }
-                return Ok(());
-            }
-            ConfirmationEffect::KeepRecord => return Ok(()),
-            ConfirmationEffect::MoveRecord => state.undo_placement(&meeting.key),
-            ConfirmationEffect::CreateRecord => {}
+        state.confirm_meeting(meeting, now, pending_ends);
+        if let Some(kept) = kept {
+            state.keep_create(&meeting.key, kept);
         }
-        let server = state.servers.iter().find(|server| server.id == meeting.server);
-        if !confirmation::may_be_recorded_on(server) {
-            return Ok(());
-        }
-        let meeting = state.with_free_voice_bridge(meeting);
-        let confirmed = Meeting { claim: None, seen_at: now, detached: false, ..meeting };
-        state.record_placement(confirmed, now);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
+use super::kept_creates::KeptCreate;
 use super::replaced_record::ReplacedRecord;
 use super::store_error::StoreError;
 
@@ -310,11 +311,14 @@ pub trait PoolStore: Send + Sync {
     /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are
     /// recorded, except for the server where another request has recorded the meeting. If that
     /// record stays, [`domain::confirmation::pending_end_of_copy`] is recorded.
+    ///
+    /// Then `kept` is kept as by [`KeptCreates::keep_create`](super::KeptCreates::keep_create).
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError>;
 
     /// Undoes the placement of a claim: removes the meeting, frees its voice bridge, subtracts its

@@ -33,6 +33,27 @@ fn well_formed_elements_stay_as_they_are() {
 }
 
 #[test]
+fn the_quick_look_knows_what_servers_send() {
+    let text = "<response><returncode>SUCCESS</returncode><a_b-1/>\n<x>\u{e9} 'q' \"</x><y></y></response>";
+    assert_eq!(measure_plain_element(text), Some(text.len()));
+    for other in [
+        "<a>&amp;</a>",
+        "<a b='1'/>",
+        "<a>\u{fffe}</a>",
+        "<a>\u{1}</a>",
+        "<a><b></a>",
+        "<a>",
+        "</a>",
+        "<p:a/>",
+        "x",
+    ] {
+        assert_eq!(measure_plain_element(other), None, "{other}");
+    }
+    let deep = format!("{}{}", "<a>".repeat(MAX_DEPTH + 1), "</a>".repeat(MAX_DEPTH + 1));
+    assert_eq!(measure_plain_element(&deep), None);
+}
+
+#[test]
 fn what_follows_the_element_is_left_alone() {
     let element = repair_element("<a>x</a><b>").unwrap();
     assert_eq!((element.text.as_ref(), element.end), ("<a>x</a>", 8));
@@ -221,6 +242,16 @@ proptest! {
             prop_assert!(parsed.is_ok(), "{repaired}: {parsed:?}");
             let again = repair_response(&repaired);
             prop_assert!(matches!(again, Some(Cow::Borrowed(_))), "{repaired}: {again:?}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_accepts_only_what_needs_no_repair(markup in any_markup()) {
+        let text = format!("<response>{markup}</response>");
+        if let Some(end) = measure_plain_element(&text) {
+            let element = repair_element_by_pieces(&text).unwrap();
+            prop_assert!(matches!(element.text, Cow::Borrowed(_)), "{text}");
+            prop_assert_eq!((element.end, element.has_lost_fields), (end, false));
         }
     }
 

@@ -196,7 +196,7 @@ async fn execute_call(
                 let origin = CreateOrigin { host: &host, secret: Some(&secret) };
                 app::create::create(&app, &caller, origin, query, body).await
             };
-            complete_and_log(state, call, create, request_log).await
+            Box::pin(complete_and_log(state, call, create, request_log)).await
         }
         ApiCall::End => {
             let app = app.clone();
@@ -204,19 +204,23 @@ async fn execute_call(
                 let mut request_log = RequestLog::for_caller(&caller);
                 (api::end(&app, &caller, &query, &mut request_log).await, request_log)
             };
-            complete_and_log(state, call, end, request_log).await
+            Box::pin(complete_and_log(state, call, end, request_log)).await
         }
         ApiCall::Join => return handle_join(state, &caller, query, request_log).await,
         ApiCall::IsMeetingRunning => {
-            api::is_meeting_running(app, &caller, &query, request_log).await
+            Box::pin(api::is_meeting_running(app, &caller, &query, request_log)).await
         }
-        ApiCall::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, request_log).await,
+        ApiCall::GetMeetingInfo => {
+            Box::pin(api::get_meeting_info(app, &caller, &query, request_log)).await
+        }
         ApiCall::InsertDocument => {
-            api::insert_document(app, &caller, &query, body, request_log).await
+            Box::pin(api::insert_document(app, &caller, &query, body, request_log)).await
         }
-        ApiCall::SendChatMessage => api::send_chat_message(app, &caller, query, request_log).await,
+        ApiCall::SendChatMessage => {
+            Box::pin(api::send_chat_message(app, &caller, query, request_log)).await
+        }
         ApiCall::GetMeetings => {
-            return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
+            return Ok(respond::xml_stream(Box::pin(api::get_meetings(app, &caller)).await?));
         }
         // Answered by `handle_index`, `recordings.rs` and `text_tracks.rs`.
         ApiCall::Index

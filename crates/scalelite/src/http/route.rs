@@ -185,18 +185,18 @@ async fn dispatch(
         }
         _ if audience == Audience::Management => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {
-            handle_other(state, target, found.is_playback, to_request("", parts)).await
+            Box::pin(handle_other(state, target, found.is_playback, to_request("", parts))).await
         }
         // Pages of recordings must not be of the API's origin.
         _ if found.is_playback => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Index => bbb_api::handle_index(state, &parts.method),
-        Route::Analytics => analytics::handle_call(state, to_request("", parts)).await,
+        Route::Analytics => Box::pin(analytics::handle_call(state, to_request("", parts))).await,
         Route::EndReport(query) => end_reports::handle_call(state, query).await,
         Route::Bbb(call, query) => {
             bbb_api::handle_call(state, call, to_request(query, parts)).await
         }
         Route::Upload(record_id) => {
-            upload::handle_call(state, record_id, to_request("", parts)).await
+            Box::pin(upload::handle_call(state, record_id, to_request("", parts))).await
         }
     }
 }

@@ -60,12 +60,22 @@ pub(super) fn is_late_failure(
     let all = locations.get(join.id.as_str()).map_or(&[][..], Vec::as_slice);
     let known = all.iter().filter(|(_, answered_at)| *answered_at < join.due_at);
     let last = known.max_by_key(|(location, _)| location.sent_at);
-    let Some(server) = last.and_then(|(location, _)| location.server) else { return false };
-    faults.iter().any(|fault| {
-        fault.server == server
-            && fault.kind.is_death()
+    let Some((location, _)) = last else { return false };
+    let Some(server) = location.server else { return false };
+    let on_server = || faults.iter().filter(|fault| fault.server == server);
+    // A meeting that its server has lost at an earlier restart is over.
+    let was_lost_before = |death: &ScheduledFault| {
+        on_server().any(|fault| {
+            fault.kind.loses_meetings()
+                && fault.started_at > location.sent_at
+                && fault.ended_at <= death.started_at
+        })
+    };
+    on_server().any(|fault| {
+        fault.kind.is_death()
             && fault.started_at + MAX_OUTAGE < join.due_at
             && fault.ended_at > join.finished_at
+            && !was_lost_before(fault)
     })
 }
 
@@ -242,6 +252,9 @@ mod tests {
         assert!(is_late_failure(&refused(26 * SECOND), &dead, &locations));
         assert!(!is_late_failure(&refused(24 * SECOND), &dead, &locations), "not for long");
         assert!(!is_late_failure(&refused(59 * SECOND), &dead, &locations), "it is back");
+        let restart = scheduled_fault(1, ServerFault::Kill, 6 * SECOND, 8 * SECOND);
+        let restarted = [restart, dead[0].clone()];
+        assert!(!is_late_failure(&refused(26 * SECOND), &restarted, &locations), "over before");
         let revived = [there, join_record(20 * SECOND, JoinOutcome::InMeeting(2))];
         let locations = collect_locations(&[], &revived);
         assert!(!is_late_failure(&refused(26 * SECOND), &dead, &locations), "on another server");

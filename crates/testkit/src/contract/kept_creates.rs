@@ -3,7 +3,7 @@
 use app::ports::kept_creates::{LARGE_CREATE_BYTES, MAX_LARGE_CREATES_BYTES};
 use app::ports::{KeptCreate, PlaceOutcome, ReplacedRecord, StateStore};
 use domain::poll::PendingEnd;
-use domain::{Meeting, MeetingIdentity, MeetingKey, MeetingOrigin};
+use domain::{Meeting, MeetingIdentity, MeetingKey, MeetingOrigin, ServerId};
 
 use super::fixtures::{
     NOW, failed_poll, key, open_server, own_meeting, pending_end, place_request, server_id,
@@ -16,6 +16,7 @@ use super::{ContractCase, StateFactory};
 pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
     super::cases![
         a_create_is_kept_with_its_meeting,
+        a_confirmation_keeps_the_create_of_the_recorded_meeting,
         a_create_is_found_for_its_own_meeting_only,
         a_create_goes_with_the_record,
         a_create_stays_while_its_server_is_offline,
@@ -67,6 +68,26 @@ async fn a_create_is_kept_with_its_meeting(factory: StateFactory<'_>) {
     assert!(store.keep_create(&key("m"), &kept("i-m", "second")).await);
     assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "second")));
     assert_eq!(store.find_kept_create(&key("n")).await, Some(kept("i-n", "other")));
+}
+
+async fn a_confirmation_keeps_the_create_of_the_recorded_meeting(factory: StateFactory<'_>) {
+    let (store, pool) = store_with(factory, &[]).await;
+    let claimed = pool.place_new_meeting(place_request("m", &["70001"])).await.meeting;
+    let origin = MeetingOrigin::proven(identity("i-m"));
+    let confirmed = Meeting { origin, ..claimed.clone() };
+    pool.confirm_and_keep(&confirmed, NOW, &kept("other", "x")).await;
+    assert_eq!(store.find_kept_create(&key("m")).await, None, "of another meeting");
+    pool.confirm_and_keep(&confirmed, NOW, &kept("i-m", "x")).await;
+    assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "x")));
+    // The record of another request stays, and so does what is kept of it.
+    let late = Meeting { server: ServerId("b".to_owned()), claim: None, ..claimed };
+    let origin = MeetingOrigin::proven(identity("i-late"));
+    pool.confirm_and_keep(&Meeting { origin, ..late }, NOW, &kept("i-late", "late")).await;
+    assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "x")));
+    // A record that was deleted meanwhile is written again, and its create is kept.
+    assert!(pool.forget_meeting(&key("m"), "a").await);
+    pool.confirm_and_keep(&confirmed, NOW, &kept("i-m", "again")).await;
+    assert_eq!(store.find_kept_create(&key("m")).await, Some(kept("i-m", "again")));
 }
 
 async fn a_create_is_found_for_its_own_meeting_only(factory: StateFactory<'_>) {

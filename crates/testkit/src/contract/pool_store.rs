@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::ports::{
-    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange,
+    KeptCreate, MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange,
 };
 use domain::health::ServerFailure;
 use domain::poll::{PendingEnd, PollObservation, PollPolicy};
@@ -172,7 +172,16 @@ impl TestPoolStore {
         now: Timestamp,
         pending_ends: &[PendingEnd],
     ) {
-        self.0.confirm_meeting(meeting, now, pending_ends).await.expect("confirm_meeting");
+        self.0.confirm_meeting(meeting, now, pending_ends, None).await.expect("confirm_meeting");
+    }
+
+    pub(super) async fn confirm_and_keep(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        kept: &KeptCreate,
+    ) {
+        self.0.confirm_meeting(meeting, now, &[], Some(kept)).await.expect("confirm_meeting");
     }
 
     pub(super) async fn release_claim(&self, key: &MeetingKey, token: &str) -> bool {

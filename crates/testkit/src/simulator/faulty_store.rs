@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{
-    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
-    ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
+    JobClaim, KeptCreate, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport,
+    PoolStore, ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
@@ -234,8 +234,13 @@ impl PoolStore for FaultyStore {
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError> {
-        self.write("confirm_meeting", self.store.confirm_meeting(meeting, now, pending_ends)).await
+        let confirm = async {
+            self.store.confirm_meeting(meeting, now, pending_ends, kept).await?;
+            self.note_kept_create(&meeting.key, kept).await
+        };
+        self.write("confirm_meeting", confirm).await
     }
 
     async fn release_claim(

@@ -45,6 +45,21 @@ impl KeptCreates for StoreProxy {
     }
 }
 
+impl FaultyStore {
+    /// Takes note of a create that a confirmation has kept, or has not.
+    pub(super) async fn note_kept_create(
+        &self,
+        key: &MeetingKey,
+        kept: Option<&KeptCreate>,
+    ) -> Result<(), StoreError> {
+        if kept.is_some() && self.store.memory().find_kept_create(key).await?.as_ref() == kept {
+            let internal_id = kept.map(|kept| kept.internal_id.clone()).unwrap_or_default();
+            self.sim.expectations().kept_creates.insert(key.clone(), internal_id);
+        }
+        Ok(())
+    }
+}
+
 impl StoreProxy {
     /// Forgets what a revival replaces, whatever it is, if that bug is planted.
     pub(super) async fn forget_replaced(

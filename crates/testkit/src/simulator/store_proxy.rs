@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::memory::MemoryPoolStore;
 use app::ports::{
-    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
-    ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
+    JobClaim, KeptCreate, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport,
+    PoolStore, ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
@@ -192,11 +192,12 @@ impl PoolStore for StoreProxy {
         meeting: &Meeting,
         now: Timestamp,
         pending_ends: &[PendingEnd],
+        kept: Option<&KeptCreate>,
     ) -> Result<(), StoreError> {
         if self.has_mutant(Mutant::ForgetsToConfirm) {
             return Ok(());
         }
-        self.memory().confirm_meeting(meeting, now, pending_ends).await
+        self.memory().confirm_meeting(meeting, now, pending_ends, kept).await
     }
 
     async fn release_claim(

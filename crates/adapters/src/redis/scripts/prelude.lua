@@ -435,3 +435,28 @@ local function is_unchanged(judged)
   local position = call('ZSCORE', own_key('order', 'servers'), judged.id) or ''
   return version == judged.version and position == judged.position
 end
+
+-- Keeps the create of a meeting. Returns 0 without a change if the meeting with this internalMeetingID is not
+-- recorded, or if there is no room: creates are large from one size on, and may have another one together.
+local function keep_create(ref, internal_id, sealed, large, max_large)
+  local row = ref and read_meeting(ref)
+  if not row or to_table(row[3]).internal_id ~= internal_id then return 0 end
+  local total = #sealed
+  if #sealed > large then
+    for other, other_size in pairs(to_table(call('HGETALL', LARGE_CREATES))) do
+      if call('EXISTS', create_key(other)) == 0 then
+        -- It has expired with its meeting.
+        call('HDEL', LARGE_CREATES, other)
+      elseif other ~= ref then
+        total = total + tonumber(other_size)
+      end
+    end
+    if total > max_large then return 0 end
+  end
+  forget_create(ref)
+  record_schema_version()
+  call('HSET', create_key(ref), 'internal_id', internal_id, 'sealed', sealed)
+  call('PEXPIRE', create_key(ref), ttl)
+  if #sealed > large then call('HSET', LARGE_CREATES, ref, #sealed) end
+  return 1
+end
