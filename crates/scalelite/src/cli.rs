@@ -1,5 +1,7 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
+mod meetings;
+mod placement;
 pub mod recordings;
 mod secret_argument;
 mod servers;
@@ -19,6 +21,8 @@ use crate::lifecycle::Roles;
 use crate::output;
 use crate::wiring::data_dir::Creation;
 
+use self::meetings::MeetingsCommand;
+use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::stores::MigrateCommand;
 pub use self::stores::{MigrateStoreArgs, RestoreArgs};
@@ -192,55 +196,6 @@ enum CallbacksCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum MeetingsCommand {
-    /// List meetings and their servers.
-    List {
-        /// Only these meetings.
-        ids: Vec<String>,
-        /// Instead list meetings that run on the servers but were not created by this deployment.
-        #[arg(long, conflicts_with = "ids")]
-        foreign: bool,
-    },
-    /// Show what the meeting's server reports.
-    Info {
-        /// ID of the meeting.
-        id: String,
-    },
-    /// End meetings and remove them from the pool. Asks first.
-    End {
-        /// Only these meetings; without them, all.
-        ids: Vec<String>,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PlacementCommand {
-    /// Show where a meeting was placed and why, and where it would be placed now.
-    Explain {
-        /// ID of the meeting.
-        meeting: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show where a new meeting would be placed now. Exit code 1 if no server accepts it.
-    DryRun {
-        /// Number of users that the front-end expects.
-        #[arg(long)]
-        size: Option<u32>,
-        /// Tag that the meeting requests, as in meta_server-tag.
-        #[arg(long)]
-        tag: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
@@ -279,6 +234,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
+        Command::Secret if cmd::secret::is_configured(&config) => {
+            cmd::secret::print_configured(&config, sources)
+        }
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
@@ -348,30 +306,14 @@ async fn run_command(
             cmd::servers::list::print_json(context).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(context).await,
-        Command::Meetings { command } => {
-            match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
-                MeetingsCommand::List { foreign: true, .. } => {
-                    cmd::meetings::list_foreign(context).await
-                }
-                MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
-                MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
-                MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
-            }
-        }
+        Command::Meetings { command } => meetings::run(context, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
         }
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
-        Command::Placement { command } => match command {
-            PlacementCommand::Explain { meeting, json } => {
-                cmd::placement::explain_meeting(context, &meeting, json).await
-            }
-            PlacementCommand::DryRun { size, tag, json } => {
-                cmd::placement::explain_new_meeting(context, size, tag, json).await
-            }
-        },
+        Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => match command
             .unwrap_or(CallbacksCommand::List { json: false })
         {

@@ -145,39 +145,8 @@ pub fn wire(
         true => load_pool_secret(&data_dir, creation)?.into_iter().collect(),
     };
     let policy = build_policy(config, secrets);
-    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb =
-        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let marks = recordings::build_directory_marks(config, &data_dir);
-    let mut app = App {
-        pool: state.clone(),
-        kept_creates: state.clone(),
-        sealer: Arc::new(build_sealer(config, &policy)),
-        revivals: Arc::default(),
-        suspect_checks: Arc::default(),
-        history: state.clone(),
-        forecast: Arc::default(),
-        server_backup: Arc::default(),
-        known_claims: Arc::default(),
-        session_budget: Arc::default(),
-        known_twins: Arc::default(),
-        change_budgets: Arc::default(),
-        response_times: Arc::default(),
-        odd_answers: Arc::default(),
-        periodic_jobs: state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
-        tenants: state.clone(),
-        recording_store,
-        blobs: recordings::build_blobs(config, &marks)?,
-        tokens: state.clone(),
-        bbb: Arc::new(bbb),
-        callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
-        clock: Arc::new(SystemClock),
-        clock_watch: Arc::new(ClockWatch::new()),
-        entropy: Arc::new(OsEntropy),
-        policy: Arc::new(policy),
-    };
+    let mut app = build_app(config, state, recording_store, policy, &marks)?;
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
     let playback = playback::build_playback_service(config, &app, key_base.clone())?;
@@ -198,6 +167,48 @@ pub fn wire(
         uploads,
         backups,
         playback: playback.map(Arc::new),
+    })
+}
+
+/// The application on these stores, before changes of files are claimed in them.
+fn build_app(
+    config: &Config,
+    state: Arc<dyn ports::StateStore>,
+    recording_store: Option<Arc<dyn ports::RecordingStore>>,
+    policy: Policy,
+    marks: &Arc<DirectoryMarks>,
+) -> Result<App, WiringError> {
+    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    let bbb =
+        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    Ok(App {
+        pool: state.clone(),
+        kept_creates: state.clone(),
+        sealer: Arc::new(build_sealer(config, &policy)),
+        revivals: Arc::default(),
+        suspect_checks: Arc::default(),
+        history: state.clone(),
+        forecast: Arc::default(),
+        server_backup: Arc::default(),
+        known_claims: Arc::default(),
+        session_budget: Arc::default(),
+        known_twins: Arc::default(),
+        change_budgets: Arc::default(),
+        response_times: Arc::default(),
+        odd_answers: Arc::default(),
+        periodic_jobs: state.clone(),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
+        tenants: state.clone(),
+        recording_store,
+        blobs: recordings::build_blobs(config, marks)?,
+        tokens: state.clone(),
+        bbb: Arc::new(bbb),
+        callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
+        clock: Arc::new(SystemClock),
+        clock_watch: Arc::new(ClockWatch::new()),
+        entropy: Arc::new(OsEntropy),
+        policy: Arc::new(policy),
     })
 }
 
@@ -266,7 +277,7 @@ impl WiredApp {
 }
 
 /// The secrets of the front-ends, as far as they are configured.
-fn configured_secrets(config: &Config) -> Vec<String> {
+pub fn configured_secrets(config: &Config) -> Vec<String> {
     let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
