@@ -47,7 +47,10 @@ fn path_text(path: &Path) -> String {
 async fn backed_up_store() -> (Setup, PathBuf) {
     let setup = setup();
     let own = without_secret(&setup, &setup.folder().join("data"));
-    run_ok(&own, &["servers", "add", "http://127.0.0.1:1/bigbluebutton/api", "s1"]).await;
+    // Only the server makes a store with a secret.
+    drop(own.start().await.unwrap());
+    run_ok(&own, &["servers", "add", "http://127.0.0.1:1/bigbluebutton/api", "s1", "--force"])
+        .await;
     let file = setup.folder().join("backup.tar");
     run_ok(&own, &["backup", &path_text(&file)]).await;
     (own, file)
@@ -108,7 +111,8 @@ async fn refuse_a_newer_schema(setup: &Setup) {
 async fn nothing_is_overwritten_without_force_and_nothing_odd_is_restored() {
     let (setup, file) = backed_up_store().await;
     let (folder, backup) = (setup.folder().to_owned(), path_text(&file));
-    run_ok(&setup, &["servers", "add", "http://127.0.0.1:2/bigbluebutton/api", "s2"]).await;
+    run_ok(&setup, &["servers", "add", "http://127.0.0.1:2/bigbluebutton/api", "s2", "--force"])
+        .await;
     let before = run_ok(&setup, &["servers"]).await;
     let refused = run_failing(&setup, &["restore", &backup]).await;
     assert!(refused.contains("has 2 servers, 0 tenants and 0 recordings: --force"), "{refused}");
@@ -180,7 +184,8 @@ async fn a_kill_leaves_the_former_state_or_the_new_one() {
     let (setup, file) = backed_up_store().await;
     let (first, folder) = (path_text(&file), setup.folder().to_owned());
     let old = run_ok(&setup, &["servers"]).await;
-    run_ok(&setup, &["servers", "add", "http://127.0.0.1:2/bigbluebutton/api", "s2"]).await;
+    run_ok(&setup, &["servers", "add", "http://127.0.0.1:2/bigbluebutton/api", "s2", "--force"])
+        .await;
     let new = run_ok(&setup, &["servers"]).await;
     let second = path_text(&folder.join("second.tar"));
     run_ok(&setup, &["backup", &second]).await;
@@ -288,6 +293,7 @@ async fn shared_stores_are_backed_up_and_restored_in_one_piece() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scheduled_backups_are_kept_and_deleted_by_number() {
     let setup = setup();
+    drop(setup.start().await.unwrap());
     let dir = setup.folder().join("backups");
     std::fs::create_dir(&dir).unwrap();
     // What somebody else has put there under such a name is not ours.
@@ -300,7 +306,6 @@ async fn scheduled_backups_are_kept_and_deleted_by_number() {
         .with_setting("BACKUP_INTERVAL", "0.2")
         .with_setting("BACKUP_KEEP", "2");
     let own = dir.join("scalelite-backup-20200101-000001.tar");
-    run_ok(&setup, &["liveness"]).await;
     run_ok(&setup, &["backup", &path_text(&own)]).await;
     let mut product = setup.start().await.unwrap();
     let backups = || {
