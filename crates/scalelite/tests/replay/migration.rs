@@ -152,7 +152,7 @@ async fn lose_files(original: &Original) {
     let (root, recordings) = (original.root.path().display().to_string(), original.recordings());
     let dir = |at: usize| recordings.join(FORMATS[at].0).join(FORMATS[at].1).join(FORMATS[at].2);
     let file = dir(1).join("index.html");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).unwrap();
     original.expect_loss(&[], &[], &["cannot be read by", file.to_str().unwrap()]).await;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::rename(dir(0), original.path("kept")).unwrap();
