@@ -151,38 +151,8 @@ pub fn wire(
     let Stores { state, recordings } = kept;
     let generated = if secret_is_generated { load_pool_secret(&data_dir, creation)? } else { None };
     let policy = build_policy(config, configured.into_iter().chain(generated).collect());
-    let rules = (policy.create_rules.clone(), policy.join_rules.clone());
     let marks = recordings::build_directory_marks(config, &data_dir);
-    let mut app = App {
-        pool: state.clone(),
-        kept_creates: state.clone(),
-        sealer: Arc::new(build_sealer(config, &policy)),
-        revivals: Arc::default(),
-        suspect_checks: Arc::default(),
-        history: state.clone(),
-        forecast: Arc::default(),
-        server_backup: Arc::default(),
-        known_claims: Arc::default(),
-        session_budget: Arc::default(),
-        known_twins: Arc::default(),
-        change_budgets: Arc::default(),
-        response_times: Arc::default(),
-        odd_answers: Arc::default(),
-        known_hosts: Arc::default(),
-        failing_recipients: Arc::default(),
-        periodic_jobs: state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(state.clone(), rules.0, rules.1)),
-        tenants: state.clone(),
-        recording_store,
-        blobs: recordings::build_blobs(config, &marks)?,
-        tokens: state.clone(),
-        bbb: Arc::new(build_bbb_client(config, &policy)),
-        callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
-        clock: clock(),
-        clock_watch: Arc::new(ClockWatch::new()),
-        entropy: Arc::new(OsEntropy),
-        policy: Arc::new(policy),
-    };
+    let mut app = build_app(config, state.clone(), recording_store, policy, &marks)?;
     app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
     let playback = playback::build_playback_service(config, &app, key_base.clone())?;
@@ -212,6 +182,47 @@ pub fn wire(
 /// The clock of the machine.
 pub fn clock() -> Arc<dyn ports::Clock> {
     Arc::new(SystemClock)
+}
+
+/// The application on these stores, before changes of files are claimed in them.
+fn build_app(
+    config: &Config,
+    state: Arc<dyn ports::StateStore>,
+    recording_store: Option<Arc<dyn ports::RecordingStore>>,
+    policy: Policy,
+    marks: &Arc<DirectoryMarks>,
+) -> Result<App, WiringError> {
+    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+    Ok(App {
+        pool: state.clone(),
+        kept_creates: state.clone(),
+        sealer: Arc::new(build_sealer(config, &policy)),
+        revivals: Arc::default(),
+        suspect_checks: Arc::default(),
+        history: state.clone(),
+        forecast: Arc::default(),
+        server_backup: Arc::default(),
+        known_claims: Arc::default(),
+        session_budget: Arc::default(),
+        known_twins: Arc::default(),
+        change_budgets: Arc::default(),
+        response_times: Arc::default(),
+        odd_answers: Arc::default(),
+        known_hosts: Arc::default(),
+        failing_recipients: Arc::default(),
+        periodic_jobs: state.clone(),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
+        tenants: state.clone(),
+        recording_store,
+        blobs: recordings::build_blobs(config, marks)?,
+        tokens: state.clone(),
+        bbb: Arc::new(build_bbb_client(config, &policy)),
+        callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
+        clock: Arc::new(SystemClock),
+        clock_watch: Arc::new(ClockWatch::new()),
+        entropy: Arc::new(OsEntropy),
+        policy: Arc::new(policy),
+    })
 }
 
 /// The stores and the data directory. If the state store is shared, a command works also where there is no embedded store of

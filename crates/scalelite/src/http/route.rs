@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback, request_id,
-    upload,
+    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback,
+    request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
