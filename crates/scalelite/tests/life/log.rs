@@ -79,10 +79,11 @@ async fn each_change_tells_who_made_it() {
     assert!(lines[0].contains("state: enabled -> cordoned"), "{lines:?}");
 
     // What the process changes itself is told once.
+    let count = || lines_with(&product.log(), "by=client").len();
+    let before = count();
     let change = json!({ "id": id, "server": { "tag": "new" } });
     product.call_management("updateServer", Some(change)).await.unwrap();
-    let by_client = async || lines_with(&product.log(), "by=client").len() == 1;
-    wait_until("logged", by_client).await.unwrap();
+    wait_until("logged", async || count() == before + 1).await.unwrap();
     let remove = json!({ "id": id });
     product.call_management("deleteServer", Some(remove)).await.unwrap();
     let is_removed = async || product.log().contains("server removed");

@@ -35,7 +35,7 @@ fn management_setup() -> Setup {
 #[tokio::test]
 async fn each_directory_that_is_taken_away_is_named_until_it_is_back() {
     let setup = management_setup();
-    let product = setup.start().await.unwrap();
+    let mut product = setup.start().await.unwrap();
     wait_for_failed(&product, &[]).await;
     assert_eq!(product.get("/livez").await.unwrap().text(), "ok");
     let ready = process::run(&setup, &["readiness"]).await.unwrap();
@@ -71,7 +71,7 @@ async fn each_directory_that_is_taken_away_is_named_until_it_is_back() {
         let lines = log.lines().filter(|line| line.contains(&format!("part=\"{part}\""))).count();
         assert_eq!(lines, 2, "{part}: {log}");
     }
-    drop(product);
+    product.kill().await.unwrap();
     let alone = process::run(&setup, &["readiness"]).await.unwrap();
     assert_eq!((alone.exit_code, alone.stdout.as_str()), (1, ""), "{alone:?}");
     assert!(alone.stderr.contains("management.sock"), "{alone:?}");
