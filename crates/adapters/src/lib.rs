@@ -2,6 +2,7 @@
 //! clients for BigBlueButton and callbacks, and the system clock. Decisions are made in `domain`
 //! and `app`.
 
+pub mod acme;
 mod archive;
 pub mod backup;
 pub mod bbb_http;

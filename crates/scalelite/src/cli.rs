@@ -275,6 +275,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
+        Command::Secret if cmd::secret::is_configured(&config) => {
+            cmd::secret::print_configured(&config, sources)
+        }
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }

@@ -1,5 +1,7 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::config::values::Secret;
+use self::tls::TlsParts;
+use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, Sources};
-use crate::http::listen::{ConnectionLimits, Listener, serve};
+use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
+    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
+    ManagementRules, ProxyRules, UploadService,
 };
 use crate::reload::Reloader;
 use crate::service_manager;
@@ -82,6 +86,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
     let (state, current) = watch::channel(Arc::new(build_http_state(config, wired, None)));
@@ -97,6 +102,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
     let (state_store, recording_store) = wired.stores.describe_within(&wired.data_dir);
     let version = env!("CARGO_PKG_VERSION");
     let settings = sources.describe();
+    let tls_jobs = tls.as_ref().map(|tls| tls.start_jobs(config, wired, &stop));
     let serving = async {
         if let Some(listener) = listener {
             let url = listener.url();
@@ -104,7 +110,11 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
             if let Some(management) = &management_listener {
                 tracing::info!(url = management.url(), "management API listening");
             }
-            serve_until(config, current, (listener, management_listener), stop.clone()).await;
+            if let Some(tls) = &tls {
+                tracing::info!(url = tls.url(), "HTTPS listening");
+            }
+            let listeners = Listeners { public: listener, tls, management: management_listener };
+            serve_until(config, current, listeners, stop.clone()).await;
         } else {
             tracing::info!(
                 state_store,
@@ -119,6 +129,9 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
     let watchdog = service_manager::report_ready();
     tokio::join!(serving, reloader.run(stop.clone()));
     let _ = stop.wait_for(|stop| *stop).await;
+    for job in tls_jobs.into_iter().flatten() {
+        let _ = job.await;
+    }
     signals.abort();
     // Until now: a stop that takes long is no reason to be killed.
     watchdog.inspect(JoinHandle::abort);
@@ -139,16 +152,42 @@ async fn open_management_listener(
     }
 }
 
+/// The open sockets.
+pub struct Listeners {
+    /// Without TLS.
+    pub public: Listener,
+    /// With TLS, if there is a certificate.
+    pub tls: Option<TlsParts>,
+    /// Of administrators, if they have one of their own.
+    pub management: Option<Listener>,
+}
+
 /// Serves requests, also those of administrators if they have a socket of their own, until `stop` becomes true.
 pub async fn serve_until(
     config: &Config,
-    state: watch::Receiver<Arc<HttpState>>,
-    (listener, management_listener): (Listener, Option<Listener>),
+    state: CurrentState,
+    listeners: Listeners,
     stop: watch::Receiver<bool>,
 ) {
+    let Listeners { public, tls, management } = listeners;
     let limits = build_connection_limits(config);
-    let public = serve(listener, Audience::Public, state.clone(), limits, stop.clone());
-    let Some(management_listener) = management_listener else { return public.await };
+    // Both ports serve the same clients.
+    let connections = Connections::new(limits.rules);
+    let serve_public = |listener, tls| {
+        let connections = connections.clone();
+        let socket = ServedSocket { listener, audience: Audience::Public, tls, connections };
+        serve(socket, state.clone(), limits, stop.clone())
+    };
+    let plain = serve_public(public, None);
+    let secure = async {
+        if let Some(tls) = tls {
+            serve_public(tls.listener, Some(tls.server)).await;
+        }
+    };
+    let public = async {
+        tokio::join!(plain, secure);
+    };
+    let Some(listener) = management else { return public.await };
     // Administrators and health checks are served whatever happens on the other socket.
     let rules = ConnectionRules {
         max_requests: MANAGEMENT_REQUESTS,
@@ -156,7 +195,9 @@ pub async fn serve_until(
         ..limits.rules
     };
     let limits = ConnectionLimits { rules, ..limits };
-    let management = serve(management_listener, Audience::Management, state, limits, stop);
+    let connections = Connections::new(limits.rules);
+    let socket = ServedSocket { listener, audience: Audience::Management, tls: None, connections };
+    let management = serve(socket, state.clone(), limits, stop.clone());
     tokio::join!(public, management);
 }
 
@@ -167,6 +208,7 @@ pub fn build_http_state(
     former: Option<&Arc<HttpState>>,
 ) -> HttpState {
     let playback = config.playback_host.as_ref();
+    let https_port = config.url_host.as_ref().and_then(PublicHost::port).unwrap_or(443);
     let new_uploads = || {
         let per_server = usize::try_from(config.recording_uploads_per_server.0);
         Arc::new(UploadService::new(
@@ -188,6 +230,12 @@ pub fn build_http_state(
             playback: playback.map(|host| (host.host().to_owned(), host.authority())),
             multitenancy: config.multitenancy_enabled,
         },
+        https: HttpsRules {
+            redirect_port: (config.https_redirect && config.has_tls()).then_some(https_port),
+            strict_transport: HttpsRules::strict_transport(config.hsts_max_age.0),
+        },
+        challenges: config.acme.then(|| wired.challenge_answers.clone()),
+        proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
         health_checks: HealthChecks::default(),
         health: wired.health.clone(),

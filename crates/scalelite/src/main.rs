@@ -15,6 +15,7 @@ mod output;
 mod reload;
 mod service_manager;
 mod telemetry;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

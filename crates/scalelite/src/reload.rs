@@ -130,7 +130,7 @@ pub fn log_oddities(sources: &Sources) {
     for unknown in names::find_unknown(sources) {
         tracing::warn!(setting = unknown.name, hint = unknown.advice(), "unknown setting");
     }
-    for note in sources.env_file().into_iter().flat_map(crate::config::env_file::EnvFile::notes) {
+    for note in sources.notes() {
         tracing::warn!(note, "odd line in the environment file");
     }
 }

@@ -2,10 +2,12 @@
 //! module and the parsing of store addresses use the crate `adapters`.
 
 pub mod backup;
+pub mod certificates;
 pub mod data_dir;
 pub mod health;
 pub mod original;
 mod playback;
+mod policy;
 pub mod recordings;
 pub mod secret_file;
 pub mod stores;
@@ -22,28 +24,24 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
 use app::health::HealthBoard;
-use app::policy::{Policy, RecordingRules};
-use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
+use app::policy::Policy;
+use app::ports::{self, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
 use app::state::ClockWatch;
 use app::store_migration::Stores;
 use app::tenancy::TenantCache;
-use bbb::Algorithm;
-use domain::health::Thresholds;
-use domain::load::LoadPolicy;
-use domain::parameters::ParameterRules;
-use domain::placement::PlacementRules;
-use domain::poll::PollPolicy;
-use domain::voice_bridge::VoiceBridgePolicy;
 
 use self::backup::Backups;
 use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
+use self::policy::build_policy;
 use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
 use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
-use crate::config::values::{PublicHost, Secret};
+use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
+use crate::tls::acme::answers::ChallengeAnswers;
+use crate::tls::acme::state::SharedState;
 
 /// File of the generated secret, in the data directory.
 const SECRET_FILE: &str = "secret";
@@ -94,6 +92,10 @@ pub enum WiringError {
 pub struct WiredApp {
     /// The application.
     pub app: App,
+    /// What replicas share of the certificate that they get by ACME.
+    pub certificate_state: SharedState,
+    /// Answers to the authority of certificates.
+    pub challenge_answers: ChallengeAnswers,
     /// The data directory.
     pub data_dir: PathBuf,
     /// Whether the data directory holds a store or the generated secret.
@@ -134,27 +136,59 @@ pub fn wire(
     stores: &StoreSettings,
     creation: Creation,
 ) -> Result<WiredApp, WiringError> {
-    let configured = configured_secrets(config);
+    let configured = find_configured_secrets(config, stores)?;
     let secret_is_generated = configured.is_empty();
-    if secret_is_generated && stores.is_shared() {
-        // Each replica would generate another secret.
-        return Err(WiringError::SecretNeeded(stores.describe().0));
-    }
     // A restore that was interrupted is finished before anything is read.
     finish_restore(&expected_data_dir(config).join(STORE_FILE)).map_err(WiringError::Shared)?;
     let (stores, data_dir) = prepare_stores(config, stores, creation)?;
     let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
-    let secrets = match secret_is_generated {
-        false => configured,
-        true => load_pool_secret(&data_dir, creation)?.into_iter().collect(),
-    };
-    let policy = build_policy(config, secrets);
-    let rules = (policy.create_rules.clone(), policy.join_rules.clone());
-    let bbb = build_bbb_client(config, &policy);
+    let generated = if secret_is_generated { load_pool_secret(&data_dir, creation)? } else { None };
+    let policy = build_policy(config, configured.into_iter().chain(generated).collect());
     let marks = recordings::build_directory_marks(config, &data_dir);
-    let mut app = App {
+    let mut app = build_app(config, state.clone(), recording_store, policy, &marks)?;
+    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
+    let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
+    let playback = playback::build_playback_service(config, &app, key_base.clone())?;
+    let backups = config.backup_dir.as_ref().map(|_| Backups::new(config, &stores)).transpose()?;
+    let certificate_state = certificates::share_state(&app, state);
+    Ok(WiredApp {
+        data_dir,
+        uses_data_dir: stores.needs_data_dir() || secret_is_generated,
+        health: Arc::default(),
+        stores,
+        secret_is_generated,
+        key_base,
+        inspectors,
+        embedded,
+        recordings,
+        importer: recordings::build_importer(config, &app, &marks),
+        uploads: recordings::build_uploads(config, &marks),
+        recording_dirs: marks,
+        backups,
+        challenge_answers: ChallengeAnswers::new(certificate_state.clone()),
+        certificate_state,
+        playback: playback.map(Arc::new),
+        app,
+    })
+}
+
+/// The clock of the machine.
+pub fn clock() -> Arc<dyn ports::Clock> {
+    Arc::new(SystemClock)
+}
+
+/// The application on these stores, before changes of files are claimed in them.
+fn build_app(
+    config: &Config,
+    state: Arc<dyn ports::StateStore>,
+    recording_store: Option<Arc<dyn ports::RecordingStore>>,
+    policy: Policy,
+    marks: &Arc<DirectoryMarks>,
+) -> Result<App, WiringError> {
+    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+    Ok(App {
         pool: state.clone(),
         kept_creates: state.clone(),
         sealer: Arc::new(build_sealer(config, &policy)),
@@ -172,38 +206,17 @@ pub fn wire(
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(state.clone(), rules.0, rules.1)),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),
         recording_store,
-        blobs: recordings::build_blobs(config, &marks)?,
+        blobs: recordings::build_blobs(config, marks)?,
         tokens: state.clone(),
-        bbb: Arc::new(bbb),
+        bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
         clock_watch: Arc::new(ClockWatch::new()),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
-    };
-    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
-    let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
-    let playback = playback::build_playback_service(config, &app, key_base.clone())?;
-    let backups = config.backup_dir.as_ref().map(|_| Backups::new(config, &stores)).transpose()?;
-    Ok(WiredApp {
-        data_dir,
-        uses_data_dir: stores.needs_data_dir() || secret_is_generated,
-        health: Arc::default(),
-        stores,
-        secret_is_generated,
-        key_base,
-        inspectors,
-        embedded,
-        recordings,
-        importer: recordings::build_importer(config, &app, &marks),
-        uploads: recordings::build_uploads(config, &marks),
-        recording_dirs: marks,
-        backups,
-        playback: playback.map(Arc::new),
-        app,
     })
 }
 
@@ -251,15 +264,11 @@ impl WiredApp {
         };
         let policy = build_policy(config, secrets);
         let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
-        let bbb = HttpBbbClient::new(
-            policy.timeouts.connect_ms,
-            count(config.max_connections_per_server.0),
-        );
         let tenants = self.app.tenants.clone();
         let app = App {
             sealer: Arc::new(build_sealer(config, &policy)),
             tenant_cache: Arc::new(TenantCache::new(tenants, create_rules, join_rules)),
-            bbb: Arc::new(bbb),
+            bbb: Arc::new(build_bbb_client(config, &policy)),
             callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
             policy: Arc::new(policy),
             ..self.app.clone()
@@ -271,8 +280,21 @@ impl WiredApp {
     }
 }
 
+/// The secrets of the front-ends; none if one is to be generated.
+fn find_configured_secrets(
+    config: &Config,
+    stores: &StoreSettings,
+) -> Result<Vec<String>, WiringError> {
+    let configured = configured_secrets(config);
+    if configured.is_empty() && stores.is_shared() {
+        // Each replica would generate another secret.
+        return Err(WiringError::SecretNeeded(stores.describe().0));
+    }
+    Ok(configured)
+}
+
 /// The secrets of the front-ends, as far as they are configured.
-fn configured_secrets(config: &Config) -> Vec<String> {
+pub fn configured_secrets(config: &Config) -> Vec<String> {
     let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
@@ -293,85 +315,8 @@ fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
     HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
-fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
-    let rules = |exclude: &[String], defaults: &[_], overrides: &[_]| ParameterRules {
-        exclude: exclude.to_vec(),
-        defaults: defaults.to_vec(),
-        overrides: overrides.to_vec(),
-    };
-    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    Policy {
-        secrets,
-        algorithms: config.checksum_algorithm.unwrap_or_default(),
-        signing_algorithm: config
-            .checksum_algorithm
-            .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
-        accepts_form_checksums: config.accept_form_checksums,
-        url_host: config.url_host.as_ref().map(PublicHost::authority),
-        tells_ends: config.end_callbacks.0 && config.url_host.is_some(),
-        build_number: config.build_number.clone(),
-        multitenancy: config.multitenancy_enabled,
-        get_meetings_disabled: config.get_meetings_api_disabled,
-        recording_disabled: config.recording_disabled,
-        recordings: build_recording_rules(config),
-        server_id_is_hostname: config.server_id_is_hostname,
-        max_meeting_duration_min: config.max_meeting_duration.0,
-        create_rules: rules(
-            &config.create_exclude_params.0,
-            &config.default_create_params.0,
-            &config.override_create_params.0,
-        ),
-        join_rules: rules(
-            &config.join_exclude_params.0,
-            &config.default_join_params.0,
-            &config.override_join_params.0,
-        ),
-        voice_bridge: build_voice_bridge_policy(config),
-        poll: build_poll_policy(config),
-        placement: PlacementRules {
-            policy: config.placement_policy.0,
-            untagged_may_use_tagged: config.untagged_may_use_tagged,
-            max_tier_load: f64::from(config.tier_load_max.0),
-        },
-        history: config.placement_history.0,
-        timeouts: CallTimeouts {
-            connect_ms: config.connect_timeout.ms(),
-            response_ms: config.response_timeout.ms(),
-        },
-        poll_timeout_ms: config.poller_wait_timeout.ms(),
-        poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
-        max_duplicate_ends_per_hour: count(config.max_duplicate_ends_per_hour.0),
-        max_listed_meetings: count(config.max_listed_meetings.0),
-        max_list_bytes: usize::try_from(config.max_meeting_list_bytes.0).unwrap_or(usize::MAX),
-        meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
-        max_upload_ms: ms(config.request_timeout.ms()),
-        revival_window_ms: i64::from(config.meeting_revival_window.0) * 1000,
-    }
-}
-
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
-    VoiceBridgePolicy {
-        length: config.voice_bridge_len.0,
-        min_length: config.voice_bridge_min.0,
-        max_length: config.voice_bridge_max.0,
-        use_external: config.use_external_voice_bridge,
-    }
-}
-
-fn build_recording_rules(config: &Config) -> RecordingRules {
-    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
-    RecordingRules {
-        filter_required: config.get_recordings_api_filtered,
-        protection_enabled: config.protected_recordings_enabled,
-        token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
-        trash_ms: config.recording_trash_days.map(|days| minutes(days.0) * 24 * 60),
-        retention: recordings::build_retention(config),
-        forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
-    }
 }
 
 /// The sealer of what is stored encrypted: with SECRET_KEY_BASE, if it is set, otherwise with the secrets of
@@ -380,20 +325,4 @@ fn build_sealer(config: &Config, policy: &Policy) -> AesSealer {
     let key_base = config.secret_key_base.iter().map(|Secret(key)| key.as_str());
     let secrets = policy.secrets.iter().map(String::as_str);
     AesSealer::new(&key_base.chain(secrets).collect::<Vec<_>>())
-}
-
-fn build_poll_policy(config: &Config) -> PollPolicy {
-    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
-    PollPolicy {
-        thresholds: Thresholds {
-            healthy: config.server_healthy_threshold.0,
-            unhealthy: config.server_unhealthy_threshold.0,
-        },
-        load: LoadPolicy {
-            min_user_count: config.load_min_user_count.0,
-            join_buffer_ms: minutes(config.load_join_buffer_time.0),
-        },
-        grace_ms: i64::from(config.meeting_grace.0) * 1000,
-        max_adoptions: count(config.max_adoptions_per_hour.0),
-    }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use bbb_sim::{Algorithm, BbbServer};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -112,19 +112,6 @@ impl Setup {
         self
     }
 
-    /// Makes an empty embedded store, as the first start of `serve` does: commands that only read make none.
-    ///
-    /// # Errors
-    /// When the command fails.
-    pub async fn create_store(&self) -> anyhow::Result<()> {
-        let file = self.folder().join("no-servers.yml");
-        std::fs::write(&file, "servers: {}\n")?;
-        let output = self.run_command(&["servers", "sync", &file.display().to_string()]).await?;
-        std::fs::remove_file(&file)?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
-    }
-
     /// The folder of the setup, which is the working directory of its processes. It exists as long
     /// as the setup.
     #[must_use]
@@ -168,8 +155,7 @@ impl Setup {
         for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
             command.envs(environment_variable(name).map(|value| (name, value)));
         }
-        // The machine may have an environment file of its own.
-        command.env("SCALELITE_ENV_FILE", "/dev/null");
+        command.env("SCALELITE_ENV_FILE", "/dev/null"); // The machine may have one of its own.
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
@@ -182,15 +168,6 @@ impl Setup {
         command.envs([("POLL_INTERVAL", "3600"), ("HEARTBEAT_INTERVAL", "0")]);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
-    }
-
-    /// Runs another command of the product with the same environment.
-    ///
-    /// # Errors
-    /// When it cannot be started or does not end in time.
-    pub async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let output = self.command().args(arguments).output();
-        Ok(timeout(DEADLINE, output).await.context("does not end")??)
     }
 }
 

@@ -69,7 +69,7 @@ impl DataFiles {
         match relative.filter(|_| fits && size <= MAX_FILE_BYTES && found.len() < MAX_FILES) {
             Some(relative) => found.push(relative.to_owned()),
             None => {
-                tracing::warn!(path = %path.display(), "file of the data directory left out of the backup")
+                tracing::warn!(path = %path.display(), "file of the data directory left out of the backup");
             }
         }
     }

@@ -11,6 +11,7 @@
 //! Our own keys record that it is detached, and what is needed to attach it again.
 
 pub mod address;
+mod certificate_state;
 mod connection;
 mod dump;
 mod failures;

@@ -128,22 +128,15 @@ impl RedisStore {
         }
     }
 
-    /// Tries to place a meeting until no other process is faster. Placements of one process wait for each other: they
-    /// mostly choose the same server, and only the first of them would succeed.
+    /// Tries to place a meeting until no other process is faster.
     pub(super) async fn place_with_retries(
         &self,
         request: &PlaceRequest,
     ) -> Result<PlaceOutcome, StoreError> {
-        let _guard = match self.placement_lock.try_lock() {
-            Ok(guard) => guard,
-            Err(_) => {
-                // A meeting that is there needs no place.
-                if let PlacementSnapshot::Known(known) = self.read_snapshot(request).await? {
-                    return Ok(PlaceOutcome::Existing(*known));
-                }
-                self.placement_lock.lock().await
-            }
-        };
+        if let Some(placed) = self.try_to_place(request).await? {
+            return Ok(placed);
+        }
+        let _guard = self.placement_lock.lock().await;
         for _ in 0..MAX_TRIES {
             if let Some(placed) = self.try_to_place(request).await? {
                 return Ok(placed);

@@ -7,6 +7,8 @@
 pub mod bbb_client;
 pub mod blobs;
 pub mod callback_client;
+pub mod certificate_authority;
+pub mod certificate_state;
 pub mod embedded_store;
 pub mod end_callbacks;
 pub mod entropy;
@@ -39,6 +41,11 @@ pub use bbb_client::{
 };
 pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
 pub use callback_client::{CallbackClient, CallbackClientError, CallbackContent, CallbackRequest};
+pub use certificate_authority::{
+    AnswerPublisher, AuthorityError, CertificateAuthority, CertificateOrder, ChallengeAnswer,
+    ChallengeKind, IssuedCertificate,
+};
+pub use certificate_state::CertificateState;
 pub use embedded_store::EmbeddedStore;
 pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
@@ -71,15 +78,22 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
-/// The state store: servers, meetings, their creates, sessions, tenants, tokens and periodic jobs,
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs and the certificate,
 /// which all replicas share.
 pub trait StateStore:
-    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs
+    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs + CertificateState
 {
 }
 
-impl<T: PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs>
-    StateStore for T
+impl<
+    T: PoolStore
+        + KeptCreates
+        + SessionHistory
+        + Tenants
+        + OneTimeTokens
+        + PeriodicJobs
+        + CertificateState,
+> StateStore for T
 {
 }
 

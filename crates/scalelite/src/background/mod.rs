@@ -3,6 +3,9 @@
 
 mod callback_delivery;
 mod callback_pruning;
+mod certificate_expiry;
+mod certificate_files;
+mod certificate_renewal;
 mod directory_watch;
 mod end_checks;
 mod file_moves;
@@ -28,6 +31,9 @@ use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
+pub use self::certificate_expiry::CertificateExpiry;
+pub use self::certificate_files::CertificateFilesJob;
+pub use self::certificate_renewal::CertificateRenewal;
 use self::directory_watch::DirectoryWatch;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
@@ -38,7 +44,7 @@ use self::offline_reminder::OfflineReminder;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
-use self::runner::JobRunner;
+pub use self::runner::JobRunner;
 use self::scheduled_backups::ScheduledBackups;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;

@@ -22,14 +22,14 @@ const MAX_NAMES: usize = 5;
 
 /// More enabled servers than this may not be offline.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Threshold {
+pub enum AlarmThreshold {
     /// A number of servers.
     Count(u32),
     /// A part of the enabled servers, in percent.
     Percent(f64),
 }
 
-impl FromStr for Threshold {
+impl FromStr for AlarmThreshold {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -43,7 +43,7 @@ impl FromStr for Threshold {
     }
 }
 
-impl Threshold {
+impl AlarmThreshold {
     /// Most servers that may be offline, of so many.
     fn of(self, servers: usize) -> usize {
         match self {
@@ -59,10 +59,10 @@ impl Threshold {
 pub struct CheckArgs {
     /// WARNING if more than N enabled servers are offline: a number, or a percentage such as 20%.
     #[arg(long, short, value_name = "N", default_value = "0")]
-    pub warning: Threshold,
+    pub warning: AlarmThreshold,
     /// CRITICAL if more than N enabled servers are offline: a number, or a percentage.
     #[arg(long, short, value_name = "N", default_value = "50%")]
-    pub critical: Threshold,
+    pub critical: AlarmThreshold,
 }
 
 /// The states of monitoring systems.
@@ -211,13 +211,16 @@ mod tests {
         assert_eq!(state(3, 3, ("100%", "100%")), Critical, "no server is left");
         assert_eq!(state(0, 0, ("100%", "100%")), Critical, "no server is enabled");
         for wrong in ["", "-1", "101%", "x", "1.5", "%"] {
-            assert!(wrong.parse::<Threshold>().is_err(), "{wrong}");
+            assert!(wrong.parse::<AlarmThreshold>().is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_poller_that_is_silent_is_critical() {
-        let args = CheckArgs { warning: Threshold::Count(0), critical: Threshold::Percent(50.0) };
+        let args = CheckArgs {
+            warning: AlarmThreshold::Count(0),
+            critical: AlarmThreshold::Percent(50.0),
+        };
         let judged = |poll_age_ms| {
             let numbers = PoolNumbers { enabled: 2, poll_age_ms, ..PoolNumbers::default() };
             judge(&numbers, args, 60_000)

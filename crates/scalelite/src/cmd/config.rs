@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::config::env_file::EnvFile;
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::reading::EffectiveSetting;
 use crate::config::{Config, Sources, names, read_store_settings, reference};
@@ -31,8 +30,7 @@ pub fn check(sources: &Sources) -> Result<(), CommandFailure> {
 fn describe_oddities(sources: &Sources) -> Vec<String> {
     let unknown = names::find_unknown(sources).into_iter();
     let unknown = unknown.map(|one| format!("{}: unknown setting, {}", one.name, one.advice()));
-    let notes = sources.env_file().into_iter().flat_map(EnvFile::notes);
-    unknown.chain(notes).collect()
+    unknown.chain(sources.notes()).collect()
 }
 
 /// Prints the settings in effect.

@@ -20,7 +20,7 @@ use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{build_http_state, listen_for_signals, serve_until};
+use crate::lifecycle::{Listeners, build_http_state, listen_for_signals, serve_until};
 use crate::output::print_line;
 use crate::wiring;
 use crate::wiring::data_dir::Creation;
@@ -81,7 +81,8 @@ async fn run_demo(
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
     let (_state, current) = watch::channel(Arc::new(build_http_state(config, &wired, None)));
-    serve_until(config, current, (listener, None), stop).await;
+    let listeners = Listeners { public: listener, tls: None, management: None };
+    serve_until(config, current, listeners, stop).await;
     print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
 }

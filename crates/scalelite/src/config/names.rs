@@ -50,6 +50,17 @@ pub fn find_unknown(sources: &Sources) -> Vec<UnknownName> {
     unknown.collect()
 }
 
+/// Variables that libraries read in the environment of the process, where a line of the environment file does not get.
+const LIBRARY_VARIABLES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"];
+
+/// Finds lines of the environment file that have no effect, since only the environment of the process counts.
+pub fn find_environment_only(sources: &Sources) -> Vec<String> {
+    let places = LIBRARY_VARIABLES.iter().filter(|name| !sources.is_in_environment(name));
+    let places = places.filter_map(|name| Some((name, sources.env_file()?.find(name)?.1)));
+    let text = "it has no effect here: only the environment of the process counts (in a unit: Environment=)";
+    places.map(|(name, place)| format!("{place}: {name}: {text}")).collect()
+}
+
 /// Names of all settings, those of the original without effect included.
 fn known_names() -> impl Iterator<Item = &'static str> {
     let settings =

@@ -7,72 +7,15 @@ use bbb::Algorithms;
 
 use super::reading::{EffectiveSetting, read_setting};
 use super::recording_values::{ByteReserve, Dirs, SecurityPolicy};
+pub use super::setting::Setting;
+use super::setting::settings;
 use super::sources::Sources;
 use super::values::{
-    AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
-    HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names, PairsSetting,
-    PlacementPolicySetting, PublicHost, Seconds, Secret, SettingValue, StoreUrl, Threshold,
+    AcmeChallenges, AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting,
+    Formats, GraceSeconds, HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names,
+    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, Seconds, Secret,
+    SettingValue, StoreUrl, Threshold,
 };
-
-pub use super::setting::Setting;
-
-macro_rules! settings {
-    ($(
-        $group:literal {
-            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $name:literal $([$($alias:literal),+])? or $default:literal; )+
-        }
-    )+) => {
-        /// The values of all settings.
-        #[derive(Clone, Debug)]
-        pub struct Config {
-            $($( $(#[doc = $doc])+ pub $field: $type, )+)+
-        }
-
-        /// The definitions of all settings.
-        pub const SETTINGS: &[Setting] = &[$($( Setting {
-            name: $name,
-            aliases: &[$($($alias),+)?],
-            group: $group,
-            default: $default,
-            accepts: <$type as SettingValue>::ACCEPTS,
-            secret: <$type as SettingValue>::SECRET,
-            switch: <$type as SettingValue>::SWITCH,
-            doc: concat!($($doc),+),
-        }, )+)+];
-
-        impl Config {
-            /// Reads and checks all settings. Also returns them as text with their origins.
-            ///
-            /// # Errors
-            /// When a value is not allowed and cannot be read as the original reads it. The message is one
-            /// line with the setting, its value (unless secret) and the allowed values.
-            pub fn read(sources: &Sources) -> Result<(Self, Vec<EffectiveSetting>), String> {
-                let mut effective = Vec::new();
-                let mut settings = SETTINGS.iter();
-                let mut config = Self {
-                    $($( $field: read_setting(sources, settings.next(), &mut effective)?, )+)+
-                };
-                config.check(&mut effective)?;
-                Ok((config, effective))
-            }
-
-            /// The names of the settings that have another value here than there.
-            pub fn list_differences(&self, other: &Self) -> Vec<&'static str> {
-                let mut names = Vec::new();
-                $($( if self.$field != other.$field { names.push($name); } )+)+
-                names
-            }
-
-            /// Takes the value of one setting from another configuration.
-            pub fn copy_setting(&mut self, name: &str, other: &Self) {
-                match name {
-                    $($( $name => self.$field = other.$field.clone(), )+)+
-                    _ => {}
-                }
-            }
-        }
-    };
-}
 
 settings! {
     "Front-ends" {
@@ -100,12 +43,17 @@ settings! {
         port: u16 = "PORT" or "3000";
         /// The address to listen on instead of all addresses, without TLS.
         bind: Option<BindAddress> = "BIND" or "";
+        /// Addresses and networks of the reverse proxies in front; `unix` stands for proxies that connect to a Unix socket. What they say of their
+        /// clients is believed: X-Forwarded-For, -Proto and -Host, Forwarded, and the PROXY protocol. Unset: nobody is believed, except that
+        /// anybody may say by X-Forwarded-Proto that the client uses HTTPS, as with the original.
+        trusted_proxies: Option<ProxyAddresses> = "TRUSTED_PROXIES" or "";
         /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A sixteenth more
         /// connections may be open (16 at least); beyond that, those that wait for their client are closed, the oldest of the address with the
         /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
         /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle
-        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
+        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A proxy of
+        /// TRUSTED_PROXIES may have three quarters, and this many requests of each of its clients are answered at the same time.
         max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
         /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
         /// quarter of it.
@@ -121,6 +69,39 @@ settings! {
         idle_timeout: Seconds = "IDLE_TIMEOUT" or "75";
         /// How long open requests may take to finish after SIGTERM, in seconds.
         shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
+    }
+    "TLS" {
+        /// The certificate with its chain, in PEM format. If it is set, HTTPS is served on TLS_PORT, besides the plain port. Looked at every
+        /// three seconds.
+        tls_cert: Option<PathBuf> = "TLS_CERT" or "";
+        /// The private key of the certificate, in PEM format, without a password.
+        tls_key: Option<PathBuf> = "TLS_KEY" or "";
+        /// The port of HTTPS; 0 selects a free port.
+        tls_port: u16 = "TLS_PORT" or "443";
+        /// The address of HTTPS instead of all addresses.
+        tls_bind: Option<BindAddress> = "TLS_BIND" or "";
+        /// Whether HTTP/2 is offered over TLS.
+        tls_http2: bool = "TLS_HTTP2" or "true";
+        /// Redirect requests at the plain port to HTTPS, health checks excepted.
+        https_redirect: bool = "HTTPS_REDIRECT" or "false";
+        /// For how many seconds browsers use nothing but HTTPS for this host (Strict-Transport-Security). 0: they are not told.
+        hsts_max_age: Count = "HSTS_MAX_AGE" or "0";
+        /// Get and renew the certificate by ACME, which accepts the authority's terms of service, and serve HTTPS with it.
+        acme: bool = "ACME" or "false";
+        /// Mail addresses for the authority.
+        acme_contact: Option<Names> = "ACME_CONTACT" or "";
+        /// URL of the authority's directory.
+        acme_directory: String = "ACME_DIRECTORY" or "https://acme-v02.api.letsencrypt.org/directory";
+        /// The hosts of the certificate. Unset: URL_HOST and PLAYBACK_HOST.
+        acme_hosts: Option<Names> = "ACME_HOSTS" or "";
+        /// How the authority checks the hosts: at port 443 (tls-alpn-01), at port 80 (http-01), or the one and, after a failure, the other (auto).
+        acme_challenge: AcmeChallenges = "ACME_CHALLENGE" or "auto";
+        /// Authorities (PEM) that the authority's own HTTPS is checked with, besides those of the machine.
+        acme_ca_file: Option<PathBuf> = "ACME_CA_FILE" or "";
+        /// Identifier and key (base64url) of an account that the authority has elsewhere.
+        acme_eab_key_id: Option<Secret> = "ACME_EAB_KEY_ID" or "";
+        /// The key that belongs to ACME_EAB_KEY_ID.
+        acme_eab_key: Option<Secret> = "ACME_EAB_KEY" or "";
     }
     "Management API" {
         /// Whether the management API (/scalelite/api/) exists.

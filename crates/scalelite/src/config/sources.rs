@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::env_file::{self, EnvFile, FILE_VARIABLE, FileChoice};
+use super::names;
 
 /// Longest secret file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -138,6 +139,17 @@ impl Sources {
     /// Whether a variable is set and not empty.
     pub fn is_set(&self, name: &str) -> bool {
         self.variable(name).is_some()
+    }
+
+    /// Whether the environment of the process has a variable that is not empty.
+    pub fn is_in_environment(&self, name: &str) -> bool {
+        self.environment.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// What is odd about the environment file.
+    pub fn notes(&self) -> Vec<String> {
+        let notes = self.file.iter().flat_map(EnvFile::notes);
+        notes.chain(names::find_environment_only(self)).collect()
     }
 
     /// Whether the environment file has a value that the environment replaces by another one.

@@ -6,6 +6,8 @@ use app::api::RequestLog;
 use app::origin;
 use tokio::time::Instant;
 
+use super::peer::ShownAddress;
+
 /// Longest part of a meeting id that is logged, in characters: clients choose ids of any length.
 const MAX_LOGGED_ID_CHARS: usize = 128;
 
@@ -13,14 +15,15 @@ const MAX_LOGGED_ID_CHARS: usize = 128;
 /// before the response, it logs `client gone`.
 pub(super) struct AccessLogLine {
     call: &'static str,
+    client: ShownAddress,
     started: Instant,
     written: bool,
 }
 
 impl AccessLogLine {
     /// Starts the clock of a request. `call` is logged if the client disconnects.
-    pub(super) fn start(call: &'static str, started: Instant) -> Self {
-        Self { call, started, written: false }
+    pub(super) fn start(call: &'static str, client: ShownAddress, started: Instant) -> Self {
+        Self { call, client, started, written: false }
     }
 
     /// Writes the line.
@@ -31,7 +34,7 @@ impl AccessLogLine {
         summary: &RequestSummary<'_>,
     ) {
         self.written = true;
-        log_request(call, request_log, summary, self.started.elapsed());
+        log_request(call, self.client, request_log, summary, self.started.elapsed());
     }
 }
 
@@ -39,7 +42,8 @@ impl Drop for AccessLogLine {
     fn drop(&mut self) {
         if !self.written {
             let summary = RequestSummary { result: "client gone", status: 0, detail: None };
-            log_request(self.call, &RequestLog::default(), &summary, self.started.elapsed());
+            let (log, took) = (RequestLog::default(), self.started.elapsed());
+            log_request(self.call, self.client, &log, &summary, took);
         }
     }
 }
@@ -57,6 +61,7 @@ pub(super) struct RequestSummary<'a> {
 /// Logs a request.
 pub(super) fn log_request(
     call: &'static str,
+    client: ShownAddress,
     request_log: &RequestLog,
     summary: &RequestSummary<'_>,
     took: Duration,
@@ -75,12 +80,12 @@ pub(super) fn log_request(
     match detail {
         None => {
             tracing::info!(
-                call, tenant, meeting, server, host, result, status, took_ms, request_id, "request"
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, "request"
             );
         }
         Some(detail) => {
             tracing::warn!(
-                call, tenant, meeting, server, host, result, status, took_ms, request_id, detail,
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, detail,
                 "request"
             );
         }

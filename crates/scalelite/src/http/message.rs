@@ -5,6 +5,7 @@ use http::{Method, Response};
 
 use super::access_log::RequestSummary;
 use super::body::IncomingBody;
+use super::forwarded::Client;
 use super::respond::{self, ResponseBody};
 
 /// A request, with its query string exactly as it was sent.
@@ -13,6 +14,8 @@ pub(super) struct ApiRequest {
     pub(super) method: Method,
     /// The label of the host that may name a tenant; `None` if the host has no such label.
     pub(super) tenant: Option<String>,
+    /// Who sent it.
+    pub(super) client: Client,
     /// The requested host, without its port.
     pub(super) host: String,
     /// Raw query string.

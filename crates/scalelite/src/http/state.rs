@@ -9,11 +9,14 @@ use app::health::HealthBoard;
 use app::origin;
 use tokio_util::task::TaskTracker;
 
+use super::forwarded::ProxyRules;
 use super::health::HealthChecks;
 use super::host::HostRules;
+use super::https_redirect::HttpsRules;
 use super::management::ManagementRules;
 use super::playback::PlaybackService;
 use super::upload_service::UploadService;
+use crate::tls::acme::answers::ChallengeAnswers;
 
 /// State shared by all HTTP handlers.
 pub struct HttpState {
@@ -23,6 +26,12 @@ pub struct HttpState {
     pub playback: Option<Arc<PlaybackService>>,
     /// The hosts that are served.
     pub hosts: HostRules,
+    /// What is said to clients about HTTPS.
+    pub https: HttpsRules,
+    /// Answers to the authority of certificates; `None` without ACME.
+    pub challenges: Option<ChallengeAnswers>,
+    /// Who is believed to be a proxy, and of what.
+    pub proxies: ProxyRules,
     /// Who may call the management API.
     pub management: ManagementRules,
     /// The last answer of the stores.

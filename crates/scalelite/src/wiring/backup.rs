@@ -13,7 +13,7 @@ use app::blocking::BACKUPS;
 use tokio::runtime::Handle;
 
 use super::WiringError;
-use super::data_dir::{Creation, expected_data_dir, prepare_data_dir};
+use super::data_dir::{expected_data_dir, find_data_dir};
 use super::recordings::FSTAB;
 use crate::config::stores::{RecordingStoreUrl, STORE_FILE, StateStoreUrl};
 use crate::config::{Config, StoreSettings};
@@ -50,7 +50,10 @@ impl Backups {
     /// # Errors
     /// When TLS for a shared store cannot be set up, or this user may not use the data directory.
     pub fn new(config: &Config, stores: &StoreSettings) -> Result<Self, WiringError> {
-        let data_dir = find_data_dir(config, stores)?;
+        let data_dir = match stores.needs_data_dir() {
+            true => find_data_dir(config)?,
+            false => expected_data_dir(config),
+        };
         let embedded = stores.needs_data_dir().then(|| data_dir.join(STORE_FILE));
         let mut shared = Vec::new();
         if let StateStoreUrl::Redis(options) = &stores.state {
@@ -129,18 +132,6 @@ impl Backups {
         let runtime = Handle::current();
         let restored = BACKUPS.run(move || backup::restore(&request, &runtime)).await;
         Ok(finish(restored)?.into())
-    }
-}
-
-/// The data directory with the store, or the one that a store is restored into.
-fn find_data_dir(config: &Config, stores: &StoreSettings) -> Result<PathBuf, WiringError> {
-    if !stores.needs_data_dir() {
-        return Ok(expected_data_dir(config));
-    }
-    match prepare_data_dir(config, Creation::Nothing) {
-        // A store that is lost can be restored.
-        Err(WiringError::NoStoreFound(_) | WiringError::Store(..)) => Ok(expected_data_dir(config)),
-        found => found,
     }
 }
 

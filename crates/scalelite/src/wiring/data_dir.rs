@@ -39,6 +39,21 @@ pub fn expected_data_dir(config: &Config) -> PathBuf {
     if result.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
 }
 
+/// The data directory for checks that create nothing: the one that commands use, or, if there is no store, the expected one.
+///
+/// # Errors
+/// When this user may not use the default directory.
+pub fn find_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
+    if config.data_dir.is_some() {
+        return Ok(expected_data_dir(config));
+    }
+    match prepare_data_dir(config, Creation::Nothing) {
+        Ok(dir) => Ok(dir),
+        Err(error @ WiringError::File(..)) => Err(error),
+        Err(_) => Ok(expected_data_dir(config)),
+    }
+}
+
 /// Checks that files can be created in a directory, by creating one without a name.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 mod config;
 mod doctor;
-mod doors;
 mod env_file;
 mod environment;
 mod generate;
@@ -13,6 +12,7 @@ mod pipes;
 mod pool;
 mod rake;
 mod recordings;
+mod refusals;
 mod secret;
 mod servers;
 mod sign;

@@ -18,6 +18,23 @@ fn commands_of(section: &str) -> Vec<&'static str> {
     lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
+/// Meetings and recordings of the original are there.
+async fn check_that_it_works(original: &Original) {
+    let list = original.call("getRecordings", "").await;
+    assert_eq!(list.matches("<recordID>").count(), 3, "{list}");
+    let video = format!("/video/{}/index.html", FORMATS[1].2);
+    let played = exchange(original.port, &new_request("GET", &video)).await.unwrap();
+    assert_eq!((played.status, played.text().as_str()), (200, "the recording"));
+    let hidden = format!("/presentation/{}/index.html", FORMATS[2].2);
+    assert_eq!(exchange(original.port, &new_request("GET", &hidden)).await.unwrap().status, 404);
+    assert!(
+        original.call("create", "meetingID=new").await.contains("SUCCESS"),
+        "{}",
+        original.log()
+    );
+    assert!(original.call("create", "meetingID=M1").await.contains("SUCCESS"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_works_word_for_word() {
     let mut original = Original::start().await;
@@ -69,34 +86,15 @@ async fn the_guide_works_word_for_word() {
             _ => {}
         }
     }
-    let list = original.call("getRecordings", "").await;
-    assert_eq!(list.matches("<recordID>").count(), 3, "{list}");
-    let video = format!("/video/{}/index.html", FORMATS[1].2);
-    let played = exchange(original.port, &new_request("GET", &video)).await.unwrap();
-    assert_eq!((played.status, played.text().as_str()), (200, "the recording"));
-    let hidden = format!("/presentation/{}/index.html", FORMATS[2].2);
-    assert_eq!(exchange(original.port, &new_request("GET", &hidden)).await.unwrap().status, 404);
-    assert!(
-        original.call("create", "meetingID=new").await.contains("SUCCESS"),
-        "{}",
-        original.log()
-    );
-    assert!(original.call("create", "meetingID=M1").await.contains("SUCCESS"));
+    check_that_it_works(&original).await;
     for line in commands_of("Back") {
         original.run_line(line).await;
     }
     assert_eq!(rows(&original).await, before, "no row of the original has changed");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_planted_loss_is_named() {
-    let original = Original::start().await;
-    let (root, recordings) = (original.root.path().display().to_string(), original.recordings());
-    let (code, table) = original.check(&original.path("default"), &[]).await;
-    assert_eq!(code, 0, "{table}");
-    assert!(table.contains("NGINX_SSL") && table.contains("SCALELITE_TAG"), "{table}");
-
-    // Settings.
+/// Settings that are missing, wrong, or stand elsewhere; and hosts that only containers can resolve.
+async fn lose_settings(original: &Original) {
     original.expect_loss(&[("LOADBALANCER_SECRET", "")], &[], &["front-ends could not call"]).await;
     original
         .expect_loss(&[("SECRET_KEY_BASE", "")], &[], &["cookies of protected recordings"])
@@ -111,15 +109,16 @@ async fn each_planted_loss_is_named() {
     let texts = ["write MAX_MEETING_DURATION into the file", "it is in the volume spool"];
     original.expect_loss(&[], &arguments, &texts).await;
 
-    // Hosts that only containers can resolve.
     let redis = [("REDIS_URL", "redis://redis:6379")];
     original.expect_loss(&redis, &arguments, &["redis is a service of the compose file"]).await;
     original
         .expect_loss(&[("REDIS_URL", "")], &[], &["write REDIS_URL=redis://127.0.0.1:6379"])
         .await;
     original.expect_loss(&[("DATABASE_URL", "")], &[], &["the original's DATABASE_URL"]).await;
+}
 
-    // Directories.
+async fn lose_directories(original: &Original) {
+    let (root, recordings) = (original.root.path().display().to_string(), original.recordings());
     let elsewhere = format!("{root}/elsewhere");
     let unit = original.path("other.service");
     let text = format!(
@@ -147,11 +146,13 @@ async fn each_planted_loss_is_named() {
             .await;
         std::os::unix::fs::chown(&spool, Some(0), Some(0)).unwrap();
     }
+}
 
-    // Files.
+async fn lose_files(original: &Original) {
+    let (root, recordings) = (original.root.path().display().to_string(), original.recordings());
     let dir = |at: usize| recordings.join(FORMATS[at].0).join(FORMATS[at].1).join(FORMATS[at].2);
     let file = dir(1).join("index.html");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).unwrap();
     original.expect_loss(&[], &[], &["cannot be read by", file.to_str().unwrap()]).await;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::rename(dir(0), original.path("kept")).unwrap();
@@ -169,8 +170,9 @@ async fn each_planted_loss_is_named() {
         ];
         original.expect_loss(&[], &arguments, &texts).await;
     }
+}
 
-    // Stores.
+async fn lose_stores(original: &Original) {
     let empty = original.postgres.next_database().await.unwrap();
     let other = [("DATABASE_URL", original.postgres.url(&empty))];
     original
@@ -180,4 +182,16 @@ async fn each_planted_loss_is_named() {
     original.expect_loss(&[], &[], &["the database cannot be used from here"]).await;
     original.redis.kill().await.unwrap();
     original.expect_loss(&[], &[], &["Redis cannot be used from here"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_planted_loss_is_named() {
+    let original = Original::start().await;
+    let (code, table) = original.check(&original.path("default"), &[]).await;
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains("NGINX_SSL") && table.contains("SCALELITE_TAG"), "{table}");
+    lose_settings(&original).await;
+    lose_directories(&original).await;
+    lose_files(&original).await;
+    lose_stores(&original).await;
 }

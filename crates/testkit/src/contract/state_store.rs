@@ -46,6 +46,19 @@ impl TestStateStore {
         TestPoolStore::from_pool(pool)
     }
 
+    pub(super) async fn read_certificate_state(&self) -> Option<String> {
+        self.0.read_certificate_state().await.expect("read_certificate_state")
+    }
+
+    pub(super) async fn replace_certificate_state(
+        &self,
+        expected: Option<&str>,
+        new: &str,
+    ) -> bool {
+        let replaced = self.0.replace_certificate_state(expected, new).await;
+        replaced.expect("replace_certificate_state")
+    }
+
     pub(super) async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> bool {
         self.0.keep_create(key, kept).await.expect("keep_create")
     }

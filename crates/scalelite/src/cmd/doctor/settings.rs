@@ -54,8 +54,9 @@ pub fn check_env_file(sources: &Sources) -> Vec<Finding> {
             "only one file is read: move the settings that you need from it, and remove it";
         findings.push(Finding::warn(check, detail, advice));
     }
-    let notes = sources.env_file().into_iter().flat_map(crate::config::env_file::EnvFile::notes);
-    findings.extend(notes.map(|note| Finding::warn(check, note, "look at that line")));
+    findings.extend(
+        sources.notes().into_iter().map(|note| Finding::warn(check, note, "look at that line")),
+    );
     findings
 }
 

@@ -10,12 +10,12 @@ use super::deployment::{Deployment, Mount, OtherVariable, interpolate, parse_vol
 #[derive(Debug, Default, Deserialize)]
 struct ComposeFile {
     #[serde(default)]
-    services: BTreeMap<String, Service>,
+    services: BTreeMap<String, ComposeService>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Service {
+struct ComposeService {
     container_name: Option<String>,
     hostname: Option<String>,
     user: Option<Scalar>,

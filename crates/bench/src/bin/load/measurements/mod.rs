@@ -2,6 +2,7 @@
 
 mod calls;
 mod import;
+mod large;
 mod list;
 mod playback;
 mod poll;
@@ -29,6 +30,8 @@ pub(crate) enum Measurement {
     List,
     /// A poll of 200 servers with a latency of 20 ms.
     Poll,
+    /// Polls, creates and memory with 2,000 servers; getMeetings for several clients.
+    Large,
     /// Memory after many joins.
     Memory,
     /// Time from the start of the process to its first response.
@@ -62,6 +65,7 @@ impl Measurement {
             Self::Create => calls::measure_create(plan).await,
             Self::List => list::run(plan).await,
             Self::Poll => poll::run(plan).await,
+            Self::Large => large::run(plan).await,
             Self::Memory => process::measure_memory(plan).await,
             Self::Start => process::measure_start(plan).await,
             Self::Replicas => replicas::run(plan).await,

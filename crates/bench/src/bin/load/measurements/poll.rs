@@ -50,7 +50,7 @@ pub(super) async fn run(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>
 }
 
 /// Polls all servers once, and checks that every server was polled.
-async fn poll_all(setup: &Setup) -> anyhow::Result<Duration> {
+pub(super) async fn poll_all(setup: &Setup) -> anyhow::Result<Duration> {
     let before = count_list_requests(setup);
     let elapsed = setup.product.poll_servers().await?;
     let counts = count_list_requests(setup).into_iter().zip(before);
@@ -65,7 +65,7 @@ fn count_list_requests(setup: &Setup) -> Vec<u64> {
 }
 
 /// Fetches the lists of all servers at once, on new connections like the poll command.
-async fn fetch_all(servers: &[BbbServer]) -> anyhow::Result<Duration> {
+pub(super) async fn fetch_all(servers: &[BbbServer]) -> anyhow::Result<Duration> {
     let started = now();
     let mut fetches = JoinSet::new();
     for server in servers {

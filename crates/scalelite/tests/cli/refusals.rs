@@ -1,4 +1,4 @@
-//! Tests of errors at the door: servers that cannot work are not added, and people are not put out of their meetings unasked.
+//! Tests of mistakes that are refused: servers that cannot work are not added, and people are not put out of their meetings unasked.
 
 use crate::environment::{CliEnvironment, create_meeting};
 use bbb_sim::FaultMode;
