@@ -38,6 +38,9 @@ const MAX_IDLE_PER_SERVER: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
+/// The header by which web servers pass on the id of a request.
+const REQUEST_ID_HEADER: &str = "x-request-id";
+
 type HyperClient = Client<HttpsConnector<HttpConnector<ServerNames>>, RequestBody>;
 
 /// A client for all servers of the pool.
@@ -111,6 +114,9 @@ impl BbbClient for HttpBbbClient {
             .parse()
             .map_err(|_| CallError::Unreachable("the URL is invalid or too long".to_owned()))?;
         let mut request = Request::builder().uri(uri).header(header::USER_AGENT, USER_AGENT);
+        if let Some(id) = &call.request_id {
+            request = request.header(REQUEST_ID_HEADER, &**id);
+        }
         let request_body = match call.body {
             Some(body) => {
                 request = request.method("POST").header(header::CONTENT_TYPE, &body.content_type);

@@ -2,15 +2,20 @@
 //! clients for BigBlueButton and callbacks, and the system clock. Decisions are made in `domain`
 //! and `app`.
 
+pub mod acme;
 mod archive;
+pub mod backup;
 pub mod bbb_http;
 pub mod blobs;
 pub mod callback_client;
 mod clock_skew;
 mod confined_dir;
+pub mod directory_marks;
+pub mod directory_probe;
 pub mod entropy;
 mod join_cache;
 mod leftovers;
+mod mounts;
 mod name_lookup;
 mod outage;
 mod pending_joins;

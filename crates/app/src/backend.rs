@@ -7,6 +7,7 @@ use domain::{Meeting, MeetingIdentity, Server, Timestamp};
 
 use crate::context::App;
 use crate::foreign_answer::describe_foreign_answer;
+use crate::origin;
 use crate::ports::{
     BackendBody, BackendCall, BackendResponse, CallError, CallPriority, CallTimeouts,
 };
@@ -172,6 +173,7 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
+        self.known_hosts.note(server);
         let url = self.signed_url(server, call, query);
         if body.is_some() && url.len() > MAX_URL_BYTES {
             // No HTTP library sends it, and a body of XML leaves no room for a form.
@@ -251,7 +253,9 @@ impl App {
         max_response_bytes: usize,
     ) -> Result<BackendResponse, CallError> {
         let CallOptions { priority, timeouts } = options;
-        self.bbb.send_call(BackendCall { url, body, timeouts, max_response_bytes, priority }).await
+        let request_id = origin::request_id();
+        let call = BackendCall { url, body, timeouts, max_response_bytes, priority, request_id };
+        self.bbb.send_call(call).await
     }
 }
 

@@ -24,11 +24,17 @@ pub static SERVER_NAMES: ThreadGroup = ThreadGroup::new("server names", 64, 15);
 pub static CALLBACK_NAMES: ThreadGroup = ThreadGroup::new("callback names", 16, 10);
 /// Checks the embedded store.
 pub static STORE_CHECKS: ThreadGroup = ThreadGroup::new("store checks", 2, 600);
+/// Reads the files of the certificate.
+pub static CERTIFICATE_FILES: ThreadGroup = ThreadGroup::new("certificate files", 2, 30);
+/// Looks at directories for health checks: one thread for each directory at most.
+pub static HEALTH_CHECKS: ThreadGroup = ThreadGroup::new("health checks", 16, 30);
+/// Writes backups.
+pub static BACKUPS: ThreadGroup = ThreadGroup::new("backups", 1, 600);
 /// Compresses and encrypts.
 pub static COMPUTING: ThreadGroup = ThreadGroup::new("computing", 32, 30);
 
 /// All groups.
-static GROUPS: [&ThreadGroup; 8] = [
+static GROUPS: [&ThreadGroup; 11] = [
     &RECORDING_READS,
     &RECORDING_CHANGES,
     &IMPORTS,
@@ -36,6 +42,9 @@ static GROUPS: [&ThreadGroup; 8] = [
     &SERVER_NAMES,
     &CALLBACK_NAMES,
     &STORE_CHECKS,
+    &CERTIFICATE_FILES,
+    &HEALTH_CHECKS,
+    &BACKUPS,
     &COMPUTING,
 ];
 

@@ -9,8 +9,8 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    ChangeBudgets, ClockWatch, KnownClaims, KnownTwins, ResponseTimes, Revivals, ServerBackup,
-    SessionBudget, SharedForecast, SuspectChecks,
+    ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
+    ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
 
@@ -43,6 +43,10 @@ pub struct App {
     pub change_budgets: Arc<ChangeBudgets>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
+    /// The host names of servers.
+    pub known_hosts: Arc<KnownHosts>,
+    /// Recipients of callbacks that fail.
+    pub failing_recipients: Arc<FailingRecipients>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

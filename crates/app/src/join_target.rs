@@ -46,7 +46,7 @@ pub(crate) async fn find_join_target(
     let deadline = Instant::now() + revival::max_wait(app);
     let (mut has_asked, mut has_revived) = (false, false);
     loop {
-        log.server = Some(found.server.id.clone());
+        log.name_server(app, &found.server);
         let goes_on = match assess(app, &found) {
             Assessment::Joinable => return Ok(found),
             Assessment::NotFound => return Err(ApiError::NotFound),

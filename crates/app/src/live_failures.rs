@@ -13,7 +13,8 @@ pub(crate) async fn report_failure(app: &App, server: &Server, sent_at: Timestam
     let failure = ServerFailure { at: sent_at, reason: reason.to_owned() };
     let thresholds = app.policy.poll.thresholds;
     if let Err(error) = app.pool.record_failure(&server.id, &failure, thresholds).await {
-        tracing::warn!(server = %server.id, %error, "failure not recorded");
+        let host = server.hostname();
+        tracing::warn!(server = %server.id, host, %error, "failure not recorded");
     }
 }
 

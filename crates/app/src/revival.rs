@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::context::App;
 use crate::create::{Recreated, recreate_meeting};
 use crate::kept_create::CreateParameters;
+use crate::origin;
 use crate::ports::{KeptCreate, MeetingOnServer, StoreError};
 use crate::state::RevivalStart;
 use crate::tenancy::Caller;
@@ -54,11 +55,11 @@ pub(crate) async fn revive(
         RevivalStart::Started(running, ended) => {
             let (app, caller, offline) = (app.clone(), caller.clone(), offline.clone());
             // It runs to its end even if the browser hangs up.
-            tokio::spawn(async move {
+            tokio::spawn(origin::keep_origin(async move {
                 let _permit = app.revivals.acquire_permit().await;
                 let has_succeeded = run_revival(&app, &caller, &offline).await;
                 running.end(has_succeeded);
-            });
+            }));
             ended
         }
     };
@@ -68,11 +69,11 @@ pub(crate) async fn revive(
 /// Makes the meeting anew, and logs what came of it. Returns false if it failed.
 async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> bool {
     let MeetingOnServer { meeting, server } = offline;
-    let (id, from) = (&meeting.key.id, &server.id);
+    let (id, from, from_host) = (&meeting.key.id, &server.id, server.hostname());
     let (kept, parameters) = match find_parameters(app, offline).await {
         Ok(found) => found,
         Err(reason) => {
-            tracing::info!(meeting = id, %from, reason, "meeting not revived");
+            tracing::info!(meeting = id, %from, from_host, reason, "meeting not revived");
             return false;
         }
     };
@@ -80,14 +81,16 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
         Recreated::Made(server) => {
             let seen_ms = app.clock.now().ms_since(meeting.seen_at);
             let users = meeting.load.users;
-            tracing::info!(meeting = id, %from, %server, users, seen_ms, "meeting revived");
+            let host = app.known_hosts.find(&server);
+            let host = host.as_deref();
+            tracing::info!(meeting = id, %from, from_host, %server, host, users, seen_ms, "meeting revived");
         }
         Recreated::Elsewhere => tracing::debug!(meeting = id, %from, "meeting is elsewhere"),
         Recreated::Ended => {
-            tracing::info!(meeting = id, %from, "meeting not revived: it was ended");
+            tracing::info!(meeting = id, %from, from_host, "meeting not revived: it was ended");
         }
         Recreated::Failed(reason) => {
-            tracing::warn!(meeting = id, %from, %reason, "meeting not revived");
+            tracing::warn!(meeting = id, %from, from_host, %reason, "meeting not revived");
             return false;
         }
     }

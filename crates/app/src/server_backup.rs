@@ -1,6 +1,7 @@
 //! Keeps a copy of what the pool store has, and puts it back if the store has lost everything.
 
 use crate::context::App;
+use crate::pool_changes;
 use crate::ports::StoreError;
 use crate::state::SavedPool;
 
@@ -23,6 +24,7 @@ pub(crate) async fn save_unless_lost(
     with_meetings: bool,
 ) -> Result<Option<SavedPool>, StoreError> {
     let store_id = app.pool.claim_store_id(&app.entropy.generate_uuid()).await?;
+    app.server_backup.begin_reading();
     let servers = app.pool.list_servers().await?;
     let before = app.server_backup.lock().clone().unwrap_or_default();
     let had_any = !before.servers.is_empty() || !before.tenants.is_empty();
@@ -43,7 +45,10 @@ pub(crate) async fn save_unless_lost(
     if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? == saved.store_id {
         let (servers, tenants) = (saved.servers.len(), saved.tenants.len());
         tracing::debug!(servers, tenants, meetings = saved.meetings.len(), "pool saved");
-        *app.server_backup.lock() = Some(saved);
+        // Nothing is known of what was there before the process began.
+        if let (Some(before), after) = app.server_backup.replace(saved) {
+            pool_changes::log_changes(&before.servers, &after);
+        }
     }
     Ok(None)
 }

@@ -2,6 +2,9 @@
 
 mod change_budgets;
 mod clock_watch;
+mod failing_recipients;
+mod failure_log;
+mod known_hosts;
 mod revivals;
 mod session_budget;
 mod suspect_checks;
@@ -15,6 +18,9 @@ use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
 pub use change_budgets::ChangeBudgets;
 pub use clock_watch::{ClockWatch, WatchedClock};
+pub use failing_recipients::FailingRecipients;
+pub use failure_log::{FailureLog, FailureNote, PastFailures, REMINDER_INTERVAL};
+pub use known_hosts::KnownHosts;
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;
@@ -38,6 +44,8 @@ pub struct ServerBackup {
     pub(crate) recovery: tokio::sync::Mutex<()>,
     /// How often this process has recovered the store.
     pub(crate) recoveries: AtomicU64,
+    /// Servers as this process itself has left them since the store was read last; `None` for one that it has removed.
+    own_changes: Mutex<HashMap<ServerId, Option<Server>>>,
 }
 
 /// A copy of what the pool store had.
@@ -60,10 +68,46 @@ impl ServerBackup {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note of a change that this process has made and logged: the server as it is now, or `None` if it was removed.
+    pub(crate) fn note_own_change(&self, id: &ServerId, server: Option<&Server>) {
+        // Without a copy of the servers nothing is compared.
+        let mut saved = self.lock();
+        let Some(saved) = saved.as_mut() else { return };
+        set_server(&mut saved.servers, id, server.cloned());
+        self.lock_own_changes().insert(id.clone(), server.cloned());
+    }
+
+    /// The store is about to be read: it has all changes that were made before.
+    pub(crate) fn begin_reading(&self) {
+        self.lock_own_changes().clear();
+    }
+
+    /// Saves a copy, with what this process has changed while it was read. Returns the servers before and after.
+    pub(crate) fn replace(&self, mut copy: SavedPool) -> (Option<SavedPool>, Vec<Server>) {
+        let mut saved = self.lock();
+        for (id, server) in self.lock_own_changes().drain() {
+            set_server(&mut copy.servers, &id, server);
+        }
+        let servers = copy.servers.clone();
+        (saved.replace(copy), servers)
+    }
+
+    fn lock_own_changes(&self) -> MutexGuard<'_, HashMap<ServerId, Option<Server>>> {
+        self.own_changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns whether a tenant of this name was there, regardless of ASCII case.
     pub(crate) fn has_tenant(&self, name: &str) -> bool {
         let is_named = |tenant: &Tenant| tenant.name.eq_ignore_ascii_case(name);
         self.lock().as_ref().is_some_and(|saved| saved.tenants.iter().any(is_named))
+    }
+}
+
+fn set_server(servers: &mut Vec<Server>, id: &ServerId, server: Option<Server>) {
+    match (servers.iter_mut().find(|known| known.id == *id), server) {
+        (Some(known), Some(server)) => *known = server,
+        (None, Some(server)) => servers.push(server),
+        (_, None) => servers.retain(|known| known.id != *id),
     }
 }
 

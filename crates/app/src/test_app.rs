@@ -157,6 +157,8 @@ pub(crate) fn app_with(
         revivals: Arc::default(),
         suspect_checks: Arc::default(),
         odd_answers: Arc::default(),
+        known_hosts: Arc::default(),
+        failing_recipients: Arc::default(),
         periodic_jobs: store.clone(),
         tenants: store.clone(),
         tenant_cache: Arc::new(TenantCache::new(store.clone(), create, join)),

@@ -201,6 +201,21 @@ pub fn build_failure(message_key: &str, message: &str) -> String {
     )
 }
 
+/// Builds a `FAILED` response that names the request, if it has an id: in a comment after the element, where no client can mistake it
+/// for a part of the answer.
+#[must_use]
+pub fn build_failure_of(message_key: &str, message: &str, request_id: Option<&str>) -> String {
+    let text = build_failure(message_key, message);
+    match request_id.filter(|id| may_stand_in_comment(id)) {
+        Some(id) => format!("{text}<!-- request {id} -->"),
+        None => text,
+    }
+}
+
+fn may_stand_in_comment(id: &str) -> bool {
+    !id.contains("--") && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Builds a `FAILED` response for calls that respond in JSON.
 #[must_use]
 pub fn build_failure_json(message_key: &str, message: &str) -> serde_json::Value {
@@ -258,6 +273,10 @@ mod tests {
             (response.message_key.as_str(), response.message.as_str()),
             ("idNotUnique", "A <b> & c")
         );
+        let named = build_failure_of("k", "m", Some("r-1"));
+        assert_eq!(named, format!("{}<!-- request r-1 -->", build_failure("k", "m")));
+        assert_eq!(build_failure_of("k", "m", Some("r--1")), build_failure("k", "m"));
+        assert_eq!(Response::read(named.as_bytes()).unwrap().message, "m");
         let older = "<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge\
                    </key><message>taken</message></error></errors></response>";
         let response = Response::read(older.as_bytes()).unwrap();

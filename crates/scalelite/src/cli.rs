@@ -1,30 +1,41 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
+mod meetings;
+mod placement;
 pub mod recordings;
 mod secret_argument;
 mod servers;
+mod setting_flags;
+mod stores;
 mod tenants;
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cmd::check::MonitorState;
+use crate::cmd::status::{Column, StatusTable};
 use crate::cmd::{self, CommandFailure};
-use crate::config::settings::SETTINGS;
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
+use crate::wiring::data_dir::Creation;
 
+use self::meetings::MeetingsCommand;
+use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
+use self::stores::MigrateCommand;
+pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
 /// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
 #[derive(Debug, Parser)]
 #[command(name = "scalelite", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Every setting (see `scalelite config`) is an environment variable and a flag: \
-    POLL_INTERVAL=30 is --poll-interval 30.\nExit codes: 0 success, 1 failure, 2 wrong usage."
+    after_help = "Every setting (see `scalelite config`) is a line of the environment file, an environment variable and a \
+    flag: POLL_INTERVAL=30 is --poll-interval 30.\nExit codes: 0 success, 1 failure, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -92,17 +103,53 @@ enum Command {
         /// Repeat every two seconds until Ctrl-C.
         #[arg(long)]
         watch: bool,
+        /// Print all columns, instead of those that fit into 80 characters.
+        #[arg(long, conflicts_with_all = ["columns", "json"])]
+        wide: bool,
+        /// Print these columns, e.g. hostname,users,load.
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            conflicts_with = "json",
+            value_name = "COLUMN,…"
+        )]
+        columns: Vec<Column>,
     },
-    /// Check that the store can be used; for health checks of containers.
+    /// Check that the store can be used, without the running balancer.
     Liveness,
+    /// Ask the running balancer whether it has what it needs; for health checks of containers. Exit code 1 if not.
+    Readiness {
+        /// Parts that do not count, e.g. spool; the output names all parts.
+        #[arg(long, value_name = "PART")]
+        exclude: Vec<String>,
+    },
+    /// Check the pool for a monitoring system such as Nagios or Icinga: one line with performance data.
+    #[command(
+        after_help = "Exit codes: 0 OK, 1 WARNING, 2 CRITICAL (also if no server is left, the servers are not polled, or \
+        the store fails), 3 UNKNOWN (the check could not be made)."
+    )]
+    Check(cmd::check::CheckArgs),
     /// Check configuration, directories, stores and servers, and report problems.
     Doctor {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Come from the original Scalelite.
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Copy everything from one store into another. Can be interrupted and run again.
     MigrateStore(MigrateStoreArgs),
+    /// Write a backup of the stores and of generated secrets to a file, also while the balancer runs.
+    Backup {
+        /// The file; a backup that it holds is replaced once the new one is whole.
+        file: PathBuf,
+    },
+    /// Put a backup in place of the stores. The balancer must be stopped.
+    Restore(RestoreArgs),
     /// Show every setting with its value and origin. Secrets are hidden.
     Config {
         /// Print JSON.
@@ -111,6 +158,9 @@ enum Command {
         /// Print the reference of all settings in Markdown instead.
         #[arg(long)]
         reference: bool,
+        /// Only check the settings, and print what is odd; exit code 1 if the server could not start with them.
+        #[arg(long, conflicts_with_all = ["json", "reference"])]
+        check: bool,
     },
     /// Print a signed URL of a BBB call.
     Sign {
@@ -126,30 +176,18 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
+    /// Write man pages and completions of shells, for packages.
+    #[command(hide = true)]
+    Generate {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
     Rake {
         /// The tasks, and options of rake such as -T and -n.
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Source and destination of the copy. A store is redis://…, postgresql://…, or the directory of an
-/// embedded store.
-#[derive(Debug, Args)]
-pub struct MigrateStoreArgs {
-    /// The store to copy from; it is only read. `-` reads its URL from the standard input, file:PATH from a file.
-    #[arg(long, value_name = "URL")]
-    pub from: String,
-    /// The store to copy into; records that only this store has are kept.
-    #[arg(long, value_name = "URL")]
-    pub to: String,
-    /// Copy only this part.
-    #[arg(long, value_enum)]
-    pub only: Option<cmd::migrate_store::StorePart>,
-    /// Only report what would be copied.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// Options of the demo.
@@ -178,65 +216,34 @@ enum CallbacksCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum MeetingsCommand {
-    /// List meetings and their servers.
-    List {
-        /// Only these meetings.
-        ids: Vec<String>,
-        /// Instead list meetings that run on the servers but were not created by this deployment.
-        #[arg(long, conflicts_with = "ids")]
-        foreign: bool,
-    },
-    /// Show what the meeting's server reports.
-    Info {
-        /// ID of the meeting.
-        id: String,
-    },
-    /// End meetings and remove them from the pool. Asks first.
-    End {
-        /// Only these meetings; without them, all.
-        ids: Vec<String>,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PlacementCommand {
-    /// Show where a meeting was placed and why, and where it would be placed now.
-    Explain {
-        /// ID of the meeting.
-        meeting: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show where a new meeting would be placed now. Exit code 1 if no server accepts it.
-    DryRun {
-        /// Number of users that the front-end expects.
-        #[arg(long)]
-        size: Option<u32>,
-        /// Tag that the meeting requests, as in meta_server-tag.
-        #[arg(long)]
-        tag: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
-    let matches = build_command().get_matches_from(arguments);
+    let is_check = is_check(&arguments);
+    let matches = match setting_flags::build_command().try_get_matches_from(arguments) {
+        // To monitoring systems the usual exit code of wrong usage would mean CRITICAL.
+        Err(error) if is_check && error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::from(MonitorState::Unknown.exit_code());
+        }
+        matches => matches.unwrap_or_else(|error| error.exit()),
+    };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let sources = Sources::from_process(read_flags(&matches));
-    match run(cli.command, &sources) {
+    let result = match cli.command {
+        Command::Check(args) => {
+            return cmd::check::run(setting_flags::read_sources(&matches), args);
+        }
+        Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
+        Command::Config { reference: true, .. } => {
+            cmd::config::print_reference();
+            Ok(())
+        }
+        command => setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources)),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure(message)) => {
             if !message.is_empty() {
@@ -247,83 +254,78 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The commands, each with a flag for every setting.
-fn build_command() -> clap::Command {
-    let mut command = Cli::command();
-    for setting in SETTINGS {
-        let arg = Arg::new(setting.name)
-            .long(setting.flag())
-            .value_name("VALUE")
-            .help(setting.doc.trim())
-            .hide(true)
-            .global(true);
-        let arg = if setting.switch {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
-        } else {
-            arg.num_args(1)
-        };
-        command = command.arg(arg);
-    }
-    let list: String = SETTINGS
-        .iter()
-        .map(|setting| format!("  --{:<36}{}\n", setting.flag(), setting.doc.trim()))
-        .collect();
-    let settings = format!("Settings (each also as environment variable):\n{list}");
-    for name in ["serve", "demo", "config"] {
-        command =
-            command.mut_subcommand(name, |subcommand| subcommand.after_long_help(settings.clone()));
-    }
-    command
-}
-
-/// The settings that are given as flags, by name.
-fn read_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
-    // clap repeats global arguments at every level; the deepest level has all that were given.
-    let mut deepest = matches;
-    while let Some((_, subcommand)) = deepest.subcommand() {
-        deepest = subcommand;
-    }
-    let value = |name: &str| deepest.try_get_one::<String>(name).ok().flatten().cloned();
-    SETTINGS
-        .iter()
-        .filter_map(|setting| Some((setting.name.to_owned(), value(setting.name)?)))
-        .collect()
+/// Whether the arguments call `check`.
+fn is_check(arguments: &[OsString]) -> bool {
+    let is_command = |argument: &&OsString| !argument.as_encoded_bytes().starts_with(b"-");
+    arguments.iter().skip(1).find(is_command).is_some_and(|command| command == "check")
 }
 
 fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
-    if let Command::Config { json, reference } = command {
-        return cmd::config::run(sources, json, reference);
+    if let Command::Config { json, check, .. } = command {
+        return if check { cmd::config::check(sources) } else { cmd::config::run(sources, json) };
     }
     if let Command::Doctor { json } = command {
         return cmd::doctor::run(sources, json);
     }
+    if let Command::Readiness { exclude } = command {
+        return cmd::readiness::run(sources, &exclude);
+    }
+    if let Command::Migrate { command: MigrateCommand::Check(arguments) } = &command {
+        return cmd::migrate_check::run(sources, arguments);
+    }
     let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
+        Command::Secret if cmd::secret::is_configured(&config) => {
+            cmd::secret::print_configured(&config, sources)
+        }
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
+        Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
             arguments.from = secret_argument::read_secret(arguments.from)?;
             arguments.to = secret_argument::read_secret(arguments.to)?;
             cmd::migrate_store::run(&config, sources, &arguments)
         }
-        command => cmd::run_once(&config, sources, async move |context| {
-            run_command(context, command).await
-        }),
+        command => {
+            let creation = creation_for(&command);
+            cmd::run_once(&config, sources, creation, async move |context| {
+                run_command(context, command).await
+            })
+        }
     }
+}
+
+/// What a command may create: only those that add something make a store.
+fn creation_for(command: &Command) -> Creation {
+    let adds = match command {
+        Command::Servers(ServersArgs { command: Some(command), .. }) => command.adds_servers(),
+        Command::Tenants { command: Some(command) } => {
+            matches!(command, TenantsCommand::Add { .. })
+        }
+        Command::Recordings { command } => command.adds_recordings(),
+        _ => false,
+    };
+    if adds { Creation::NamedStore } else { Creation::Nothing }
 }
 
 /// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
 fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
+    if let Some(result) = cmd::rake::run_without_store(tasks) {
+        return result;
+    }
     let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
+    let creation = cmd::rake::creation_for(tasks);
     let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
     if !is_watching {
-        return cmd::run_once(&config, sources, run_tasks);
+        return cmd::run_once(&config, sources, creation, run_tasks);
     }
     if !tasks.is_empty() {
-        cmd::run_without_log(&config, sources, run_tasks)?;
+        cmd::rake::run_without_store(tasks)
+            .unwrap_or_else(|| cmd::run_without_log(&config, sources, creation, run_tasks))?;
     }
     let roles = Roles { api: false, poller: false, importer: true };
     cmd::serve::run(config, sources, roles, false)
@@ -345,30 +347,14 @@ async fn run_command(
             cmd::servers::list::print_json(context).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(context).await,
-        Command::Meetings { command } => {
-            match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
-                MeetingsCommand::List { foreign: true, .. } => {
-                    cmd::meetings::list_foreign(context).await
-                }
-                MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
-                MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
-                MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
-            }
-        }
+        Command::Meetings { command } => meetings::run(context, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
         }
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
-        Command::Placement { command } => match command {
-            PlacementCommand::Explain { meeting, json } => {
-                cmd::placement::explain_meeting(context, &meeting, json).await
-            }
-            PlacementCommand::DryRun { size, tag, json } => {
-                cmd::placement::explain_new_meeting(context, size, tag, json).await
-            }
-        },
+        Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => match command
             .unwrap_or(CallbacksCommand::List { json: false })
         {
@@ -377,9 +363,10 @@ async fn run_command(
         },
         Command::Recordings { command } => recordings::run(context, command).await,
         Command::Poll { target } => cmd::poll::run(context, target, false).await,
-        Command::Status { json: true, .. } => cmd::status::print_json(context).await,
-        Command::Status { watch: true, .. } => cmd::status::watch(context).await,
-        Command::Status { .. } => cmd::status::print_table(context).await,
+        Command::Status { json, watch, wide, columns } => {
+            let table = StatusTable::new(wide, columns);
+            cmd::status::run(context, &table, json, watch).await
+        }
         Command::Liveness => cmd::poll::check_liveness(context).await,
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(context, &call, &parameters, url, server).await
@@ -388,7 +375,13 @@ async fn run_command(
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)
+        | Command::Migrate { .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
         | Command::Config { .. }
+        | Command::Readiness { .. }
+        | Command::Generate { .. }
+        | Command::Check(_)
         | Command::Doctor { .. } => Ok(()),
     }
 }
@@ -397,6 +390,6 @@ async fn run_command(
 mod tests {
     #[test]
     fn the_command_line_is_consistent() {
-        super::build_command().debug_assert();
+        super::setting_flags::build_command().debug_assert();
     }
 }

@@ -1,21 +1,26 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::background;
-use crate::config::Config;
-use crate::config::values::Secret;
-use crate::http::listen::{ConnectionLimits, Listener, serve};
+use self::tls::TlsParts;
+use crate::config::values::{PublicHost, Secret};
+use crate::config::{Config, Sources};
+use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, HealthChecks, HostRules, HttpState, ManagementRules, UploadService,
-    UsedTokens,
+    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
+    ManagementRules, ProxyRules, UploadService,
 };
+use crate::reload::Reloader;
+use crate::service_manager;
+use crate::telemetry::LogFlusher;
 use crate::wiring::WiredApp;
 
 /// The exit code of a process that a second signal ends.
@@ -55,36 +60,81 @@ impl Roles {
     }
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// What [`run`] needs besides the application.
+pub struct Service<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// Where they were read from.
+    pub sources: &'a Sources,
+    /// The work that this process does.
+    pub roles: Roles,
+    /// Signals that ask for a reload.
+    pub hangups: Signal,
+    /// The log.
+    pub log: &'a LogFlusher,
+}
+
+/// Runs until SIGTERM or SIGINT. SIGHUP reloads the settings.
 ///
 /// # Errors
 /// When the process cannot listen or wait for signals.
-pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), String> {
+pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
+    let Service { config, sources, roles, hangups, log } = service;
     // First, since a process that cannot listen must not have started anything else.
     let listener = match roles.api {
         true => Some(Listener::open(config.bind.as_ref(), config.port).await?),
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
-    let jobs = background::start_jobs(config, wired, roles, &stop);
-    if let Some(listener) = listener {
-        let (url, data_dir) = (listener.url(), wired.data_dir.display());
-        tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
-        if let Some(management) = &management_listener {
-            tracing::info!(url = management.url(), "management API listening");
+    let (state, current) = watch::channel(Arc::new(build_http_state(config, wired, None)));
+    let reloader = Reloader {
+        hangups,
+        sources: sources.clone(),
+        config: config.clone(),
+        wired: wired.clone(),
+        roles,
+        log,
+        state,
+    };
+    let (state_store, recording_store) = wired.stores.describe_within(&wired.data_dir);
+    let version = env!("CARGO_PKG_VERSION");
+    let settings = sources.describe();
+    let tls_jobs = tls.as_ref().map(|tls| tls.start_jobs(config, wired, &stop));
+    let serving = async {
+        if let Some(listener) = listener {
+            let url = listener.url();
+            tracing::info!(url, state_store, recording_store, settings, version, "listening");
+            if let Some(management) = &management_listener {
+                tracing::info!(url = management.url(), "management API listening");
+            }
+            if let Some(tls) = &tls {
+                tracing::info!(url = tls.url(), "HTTPS listening");
+            }
+            let listeners = Listeners { public: listener, tls, management: management_listener };
+            serve_until(config, current, listeners, stop.clone()).await;
+        } else {
+            tracing::info!(
+                state_store,
+                recording_store,
+                settings,
+                version,
+                "started without listening"
+            );
+            let _ = stop.clone().wait_for(|stop| *stop).await;
         }
-        serve_until(config, wired, (listener, management_listener), stop).await;
-    } else {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "started without listening");
-        let _ = stop.wait_for(|stop| *stop).await;
-    }
-    // Each job finishes what it must finish, such as the import of an archive.
-    for job in jobs {
+    };
+    let watchdog = service_manager::report_ready();
+    tokio::join!(serving, reloader.run(stop.clone()));
+    let _ = stop.wait_for(|stop| *stop).await;
+    for job in tls_jobs.into_iter().flatten() {
         let _ = job.await;
     }
     signals.abort();
+    // Until now: a stop that takes long is no reason to be killed.
+    watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
 }
@@ -102,17 +152,42 @@ async fn open_management_listener(
     }
 }
 
+/// The open sockets.
+pub struct Listeners {
+    /// Without TLS.
+    pub public: Listener,
+    /// With TLS, if there is a certificate.
+    pub tls: Option<TlsParts>,
+    /// Of administrators, if they have one of their own.
+    pub management: Option<Listener>,
+}
+
 /// Serves requests, also those of administrators if they have a socket of their own, until `stop` becomes true.
 pub async fn serve_until(
     config: &Config,
-    wired: &WiredApp,
-    (listener, management_listener): (Listener, Option<Listener>),
+    state: CurrentState,
+    listeners: Listeners,
     stop: watch::Receiver<bool>,
 ) {
-    let state = Arc::new(build_http_state(config, wired));
+    let Listeners { public, tls, management } = listeners;
     let limits = build_connection_limits(config);
-    let public = serve(listener, Audience::Public, state.clone(), limits, stop.clone());
-    let Some(management_listener) = management_listener else { return public.await };
+    // Both ports serve the same clients.
+    let connections = Connections::new(limits.rules);
+    let serve_public = |listener, tls| {
+        let connections = connections.clone();
+        let socket = ServedSocket { listener, audience: Audience::Public, tls, connections };
+        serve(socket, state.clone(), limits, stop.clone())
+    };
+    let plain = serve_public(public, None);
+    let secure = async {
+        if let Some(tls) = tls {
+            serve_public(tls.listener, Some(tls.server)).await;
+        }
+    };
+    let public = async {
+        tokio::join!(plain, secure);
+    };
+    let Some(listener) = management else { return public.await };
     // Administrators and health checks are served whatever happens on the other socket.
     let rules = ConnectionRules {
         max_requests: MANAGEMENT_REQUESTS,
@@ -120,18 +195,34 @@ pub async fn serve_until(
         ..limits.rules
     };
     let limits = ConnectionLimits { rules, ..limits };
-    let management = serve(management_listener, Audience::Management, state, limits, stop);
+    let connections = Connections::new(limits.rules);
+    let socket = ServedSocket { listener, audience: Audience::Management, tls: None, connections };
+    let management = serve(socket, state.clone(), limits, stop.clone());
     tokio::join!(public, management);
 }
 
-fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
+/// Builds what answers requests. What the former one counts goes on, after a reload.
+pub fn build_http_state(
+    config: &Config,
+    wired: &WiredApp,
+    former: Option<&Arc<HttpState>>,
+) -> HttpState {
     let playback = config.playback_host.as_ref();
-    HttpState {
-        upload_service: UploadService::new(
+    let https_port = config.url_host.as_ref().and_then(PublicHost::port).unwrap_or(443);
+    let new_uploads = || {
+        let per_server = usize::try_from(config.recording_uploads_per_server.0);
+        Arc::new(UploadService::new(
             wired.uploads.clone(),
             config.recording_upload_max_bytes.0,
-            usize::try_from(config.recording_uploads_per_server.0).unwrap_or(usize::MAX),
-        ),
+            per_server.unwrap_or(usize::MAX),
+        ))
+    };
+    let mut management = build_management_rules(config, wired);
+    if let Some(former) = former {
+        management.used_tokens = former.management.used_tokens.clone();
+    }
+    HttpState {
+        upload_service: former.map_or_else(new_uploads, |former| former.upload_service.clone()),
         app: wired.app.clone(),
         playback: wired.playback.clone(),
         hosts: HostRules {
@@ -139,11 +230,18 @@ fn build_http_state(config: &Config, wired: &WiredApp) -> HttpState {
             playback: playback.map(|host| (host.host().to_owned(), host.authority())),
             multitenancy: config.multitenancy_enabled,
         },
-        management: build_management_rules(config, wired),
+        https: HttpsRules {
+            redirect_port: (config.https_redirect && config.has_tls()).then_some(https_port),
+            strict_transport: HttpsRules::strict_transport(config.hsts_max_age.0),
+        },
+        challenges: config.acme.then(|| wired.challenge_answers.clone()),
+        proxies: ProxyRules::new(config.trusted_proxies.clone()),
+        management,
         health_checks: HealthChecks::default(),
+        health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
-        background: TaskTracker::new(),
+        background: former.map_or_else(TaskTracker::new, |former| former.background.clone()),
     }
 }
 
@@ -159,7 +257,7 @@ fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules 
         secrets: if own.is_empty() { wired.app.policy.secrets.clone() } else { own },
         reveal_secrets: reveal,
         requires_tokens: config.management_require_tokens,
-        used_tokens: UsedTokens::default(),
+        used_tokens: Arc::default(),
     }
 }
 
@@ -183,6 +281,14 @@ fn build_connection_limits(config: &Config) -> ConnectionLimits {
     }
 }
 
+/// Begins to collect signals that ask for a reload; from then on they do not end the process.
+///
+/// # Errors
+/// When the process cannot wait for signals.
+pub fn collect_hangups() -> Result<Signal, String> {
+    signal(SignalKind::hangup()).map_err(|error| format!("cannot wait for signals: {error}"))
+}
+
 /// Sends true to `stopper` on SIGTERM or SIGINT. A second signal ends the process immediately.
 ///
 /// # Errors
@@ -197,6 +303,7 @@ pub fn listen_for_signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: waiting for open requests");
+        service_manager::report_stopping();
         stopper.send_replace(true);
         tokio::select! {
             _ = terminate.recv() => {}

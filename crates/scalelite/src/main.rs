@@ -12,7 +12,10 @@ mod config;
 mod http;
 mod lifecycle;
 mod output;
+mod reload;
+mod service_manager;
 mod telemetry;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

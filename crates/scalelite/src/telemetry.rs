@@ -2,15 +2,25 @@
 //! several times a second. No request waits for a terminal or pipe, or wakes the thread for its line:
 //! to do so for each line slowed joins down by a tenth.
 
+mod system_log;
+
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::system_log::SystemLog;
 
 use crate::config::values::{LogFormat, LogLevel};
 
+/// The modules whose lines tell what administrators change.
+const CHANGES: &str = "app::admin";
 /// Most bytes that wait to be written. Lines beyond that are dropped, and the log says how many.
 const MAX_PENDING_BYTES: usize = 8 << 20;
 /// How long the end of the process waits until the last lines are written.
@@ -84,8 +94,14 @@ impl<'a> MakeWriter<'a> for LogBuffer {
     }
 }
 
+/// Exchanges the filter of the log.
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
 /// Owns the thread that writes the log. Dropping it waits until the last lines are written.
-pub struct LogFlusher(Arc<SharedLog>);
+pub struct LogFlusher {
+    shared: Arc<SharedLog>,
+    set_filter: Option<SetFilter>,
+}
 
 impl LogFlusher {
     fn start(shared: Arc<SharedLog>, target: impl Write + Send + 'static) -> Self {
@@ -96,16 +112,35 @@ impl LogFlusher {
             log.lock().flushed = true;
             log.changed.notify_all();
         });
-        Self(shared)
+        Self { shared, set_filter: None }
     }
+
+    /// Sets the lowest level that is logged from now on. `rust_log` overrides it.
+    pub fn set_level(&self, level: LogLevel, rust_log: Option<&str>) {
+        if let Some(set_filter) = &self.set_filter {
+            set_filter(build_filter(level, rust_log));
+        }
+    }
+}
+
+fn build_filter(level: LogLevel, rust_log: Option<&str>) -> EnvFilter {
+    let default = match level {
+        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    let filter = rust_log.and_then(|directives| EnvFilter::try_new(directives).ok());
+    filter.unwrap_or_else(|| EnvFilter::new(default))
 }
 
 impl Drop for LogFlusher {
     fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.changed.notify_all();
+        let shared = &self.shared;
+        shared.lock().ended = true;
+        shared.changed.notify_all();
         // A pipe that nobody reads must not prevent the end of the process.
-        drop(self.0.wait_while(self.0.lock(), MAX_FLUSH_TIME, |pending| !pending.flushed));
+        drop(shared.wait_while(shared.lock(), MAX_FLUSH_TIME, |pending| !pending.flushed));
     }
 }
 
@@ -131,25 +166,56 @@ fn write_until_end(shared: &SharedLog, mut target: impl Write) {
     }
 }
 
-/// Starts the log. `rust_log` overrides `level`.
+/// Starts the log of a process that serves. `rust_log` overrides `level`.
 pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogFlusher {
     let shared = Arc::new(SharedLog::default());
-    let default = match level {
-        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    };
-    let filter = rust_log.and_then(|directives| EnvFilter::try_new(directives).ok());
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
+        .with_env_filter(build_filter(level, rust_log))
         .with_writer(LogBuffer(shared.clone()));
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
     // If a log was started before, as in tests, it remains.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(terminal).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    let set_filter: SetFilter = match format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
     };
+    let mut flusher = LogFlusher::start(shared, io::stderr());
+    flusher.set_filter = Some(set_filter);
+    flusher
+}
+
+/// Starts the log of a command, and also tells the log of the system, at that socket, what the command changes.
+pub fn start_command(
+    level: LogLevel,
+    format: LogFormat,
+    rust_log: Option<&str>,
+    system_log: Option<&Path>,
+) -> LogFlusher {
+    let shared = Arc::new(SharedLog::default());
+    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let lines = fmt::layer().with_writer(LogBuffer(shared.clone())).with_ansi(terminal);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    let changes = system_log.map(|socket| {
+        let lines = fmt::layer().without_time().with_ansi(false).with_target(false);
+        let lines = lines.with_level(false).with_writer(SystemLog::connect(socket));
+        lines.with_filter(Targets::new().with_target(CHANGES, LevelFilter::INFO))
+    });
+    let lines = lines.with_filter(build_filter(level, rust_log));
+    // If a log was started before, as in tests, it remains.
+    let _ = tracing_subscriber::registry().with(lines).with(changes).try_init();
     LogFlusher::start(shared, io::stderr())
 }
 

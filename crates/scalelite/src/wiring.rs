@@ -1,45 +1,48 @@
 //! Builds the application from the settings: opens the stores and connects all adapters. Only this
 //! module and the parsing of store addresses use the crate `adapters`.
 
+pub mod backup;
+pub mod certificates;
+pub mod data_dir;
+pub mod health;
+pub mod original;
 mod playback;
+mod policy;
 pub mod recordings;
+pub mod secret_file;
 pub mod stores;
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adapters::backup::finish_restore;
 use adapters::bbb_http::HttpBbbClient;
 use adapters::callback_client::HttpCallbackClient;
+use adapters::directory_marks::DirectoryMarks;
 use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
-use app::policy::{Policy, RecordingRules};
-use app::ports::{self, CallTimeouts, EmbeddedStore, Inspect};
+use app::health::HealthBoard;
+use app::policy::Policy;
+use app::ports::{self, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
 use app::state::{ClockWatch, WatchedClock};
 use app::store_migration::Stores;
 use app::tenancy::TenantCache;
-use bbb::Algorithm;
-use domain::health::Thresholds;
-use domain::load::LoadPolicy;
-use domain::parameters::ParameterRules;
-use domain::placement::PlacementRules;
-use domain::poll::PollPolicy;
-use domain::voice_bridge::VoiceBridgePolicy;
 
+use self::backup::Backups;
+use self::data_dir::{Creation, expected_data_dir, prepare_data_dir};
+use self::policy::build_policy;
+use self::secret_file::{load_or_create_secret, load_secret};
 use self::stores::OpenedStores;
-use crate::config::stores::STORE_FILE;
-use crate::config::values::{PublicHost, Secret};
+use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
+use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
-use crate::output::print_note;
+use crate::tls::acme::answers::ChallengeAnswers;
+use crate::tls::acme::state::SharedState;
 
-/// The default data directory, if it is writable.
-const SYSTEM_DIR: &str = "/var/lib/scalelite";
-/// The default data directory otherwise, relative to the working directory.
-const LOCAL_DIR: &str = "scalelite-data";
 /// File of the generated secret, in the data directory.
 const SECRET_FILE: &str = "secret";
 
@@ -61,6 +64,12 @@ pub enum WiringError {
     /// The embedded store to read from does not exist.
     #[error("{0}: store not found")]
     NoStore(PathBuf),
+    /// A command found no store at these places.
+    #[error(
+        "there is no store: looked for {0}. `scalelite serve` makes it; if the server runs with other settings, put them into \
+         /etc/scalelite/scalelite.env or name their file: --env-file FILE"
+    )]
+    NoStoreFound(String),
     /// A shared store with protected recordings requires a configured key for access cookies.
     #[error(
         "SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it"
@@ -69,6 +78,9 @@ pub enum WiringError {
     /// A setting about recordings is wrong.
     #[error("{0}")]
     Setting(String),
+    /// A backup was not made or not restored.
+    #[error(transparent)]
+    Backup(adapters::backup::BackupError),
     /// The settings have no state store. This does not happen: without Redis and PostgreSQL, the store
     /// is embedded.
     #[error("no store is configured")]
@@ -76,23 +88,40 @@ pub enum WiringError {
 }
 
 /// The application with the parts that only some commands use.
+#[derive(Clone)]
 pub struct WiredApp {
     /// The application.
     pub app: App,
+    /// What replicas share of the certificate that they get by ACME.
+    pub certificate_state: SharedState,
+    /// Answers to the authority of certificates.
+    pub challenge_answers: ChallengeAnswers,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether the data directory holds a store or the generated secret.
+    pub uses_data_dir: bool,
+    /// The parts of what the process needs, as they were found last.
+    pub health: Arc<HealthBoard>,
+    /// Where the stores are.
+    pub stores: StoreSettings,
     /// Whether the secret was generated, since none is configured.
     pub secret_is_generated: bool,
+    /// The key that signs access cookies.
+    key_base: String,
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
     /// The embedded store, if it keeps the servers.
     pub embedded: Option<Arc<dyn EmbeddedStore>>,
     /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::RecordingStore>>,
+    /// The directories of recordings: none with RECORDING_DISABLED or without a database.
+    pub recording_dirs: Arc<DirectoryMarks>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
+    /// What makes the scheduled backups; `None` without BACKUP_DIR.
+    pub backups: Option<Backups>,
     /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
@@ -101,25 +130,66 @@ pub struct WiredApp {
 /// are first used.
 ///
 /// # Errors
-/// When the data directory, the secret or a store cannot be used.
-pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringError> {
-    let configured = configured_secrets(config);
+/// When the data directory, the secret or a store cannot be used, or is missing and must not be created.
+pub fn wire(
+    config: &Config,
+    stores: &StoreSettings,
+    creation: Creation,
+) -> Result<WiredApp, WiringError> {
+    let configured = find_configured_secrets(config, stores)?;
     let secret_is_generated = configured.is_empty();
-    let needs_dir = stores.needs_data_dir() || secret_is_generated;
-    let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
-    let opened = stores::open_stores(stores, &data_dir)?;
+    // A restore that was interrupted is finished before anything is read.
+    finish_restore(&expected_data_dir(config).join(STORE_FILE)).map_err(WiringError::Shared)?;
+    let (stores, data_dir) = prepare_stores(config, stores, creation)?;
+    let opened = stores::open_stores(&stores, &data_dir)?;
     let OpenedStores { stores: kept, recording_store, inspectors, embedded } = opened;
     let Stores { state, recordings } = kept;
-    let secrets = match secret_is_generated {
-        false => configured,
-        // Each replica would generate another secret.
-        true if stores.is_shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
-        true => vec![load_pool_secret(&data_dir)?],
-    };
-    let policy = build_policy(config, secrets);
+    let generated = if secret_is_generated { load_pool_secret(&data_dir, creation)? } else { None };
+    let policy = build_policy(config, configured.into_iter().chain(generated).collect());
+    let marks = recordings::build_directory_marks(config, &data_dir);
+    let mut app = build_app(config, state.clone(), recording_store, policy, &marks)?;
+    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
+    let key_base = playback::load_key_base(config, &stores, &data_dir, creation)?;
+    let playback = playback::build_playback_service(config, &app, key_base.clone())?;
+    let backups = config.backup_dir.as_ref().map(|_| Backups::new(config, &stores)).transpose()?;
+    let certificate_state = certificates::share_state(&app, state);
+    Ok(WiredApp {
+        data_dir,
+        uses_data_dir: stores.needs_data_dir() || secret_is_generated,
+        health: Arc::default(),
+        stores,
+        secret_is_generated,
+        key_base,
+        inspectors,
+        embedded,
+        recordings,
+        importer: recordings::build_importer(config, &app, &marks),
+        uploads: recordings::build_uploads(config, &marks),
+        recording_dirs: marks,
+        backups,
+        challenge_answers: ChallengeAnswers::new(certificate_state.clone()),
+        certificate_state,
+        playback: playback.map(Arc::new),
+        app,
+    })
+}
+
+/// The clock of the machine.
+pub fn clock() -> Arc<dyn ports::Clock> {
+    Arc::new(SystemClock)
+}
+
+/// The application on these stores, before changes of files are claimed in them.
+fn build_app(
+    config: &Config,
+    state: Arc<dyn ports::StateStore>,
+    recording_store: Option<Arc<dyn ports::RecordingStore>>,
+    policy: Policy,
+    marks: &Arc<DirectoryMarks>,
+) -> Result<App, WiringError> {
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let clock_watch = Arc::new(ClockWatch::new());
-    let mut app = App {
+    Ok(App {
         pool: state.clone(),
         kept_creates: state.clone(),
         sealer: Arc::new(build_sealer(config, &policy)),
@@ -134,11 +204,13 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
+        known_hosts: Arc::default(),
+        failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),
         recording_store,
-        blobs: recordings::build_blobs(config)?,
+        blobs: recordings::build_blobs(config, marks)?,
         tokens: state.clone(),
         bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
@@ -146,22 +218,97 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         clock_watch,
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
-    };
-    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
-    let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
-    let importer = recordings::build_importer(config, &app);
-    let uploads = recordings::build_uploads(config);
-    Ok(WiredApp {
-        app,
-        data_dir,
-        secret_is_generated,
-        inspectors,
-        embedded,
-        recordings,
-        importer,
-        uploads,
-        playback: playback.map(Arc::new),
     })
+}
+
+/// The stores and the data directory. If the state store is shared, a command works also where there is no embedded store of
+/// recordings, without recordings.
+fn prepare_stores(
+    config: &Config,
+    stores: &StoreSettings,
+    creation: Creation,
+) -> Result<(StoreSettings, PathBuf), WiringError> {
+    let mut stores = stores.clone();
+    if !stores.needs_data_dir() {
+        return Ok((stores, expected_data_dir(config)));
+    }
+    match prepare_data_dir(config, creation) {
+        Ok(dir) => Ok((stores, dir)),
+        Err(WiringError::NoStoreFound(_)) if stores.is_shared() => {
+            stores.recordings = RecordingStoreUrl::Disabled;
+            Ok((stores, expected_data_dir(config)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The time, for commands that need no application.
+pub fn current_time() -> domain::Timestamp {
+    ports::Clock::now(&SystemClock)
+}
+
+impl WiredApp {
+    /// The same application with other settings: the stores stay open, and what this process knows is kept.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn rebuild(&self, config: &Config) -> Result<Self, WiringError> {
+        let configured = configured_secrets(config);
+        let secret_is_generated = configured.is_empty();
+        let secrets = match secret_is_generated {
+            false => configured,
+            true if self.secret_is_generated => self.app.policy.secrets.clone(),
+            true => {
+                let reason = "LOADBALANCER_SECRET: it was set and is missing now: a restart would generate another one";
+                return Err(WiringError::Setting(reason.to_owned()));
+            }
+        };
+        let policy = build_policy(config, secrets);
+        let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
+        let tenants = self.app.tenants.clone();
+        let app = App {
+            sealer: Arc::new(build_sealer(config, &policy)),
+            tenant_cache: Arc::new(TenantCache::new(tenants, create_rules, join_rules)),
+            bbb: Arc::new(build_bbb_client(config, &policy)),
+            callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
+            policy: Arc::new(policy),
+            ..self.app.clone()
+        };
+        let playback = playback::build_playback_service(config, &app, self.key_base.clone())?;
+        let importer = recordings::build_importer(config, &app, &self.recording_dirs);
+        let playback = playback.map(Arc::new);
+        Ok(Self { app, playback, importer, secret_is_generated, ..self.clone() })
+    }
+}
+
+/// The secrets of the front-ends; none if one is to be generated.
+fn find_configured_secrets(
+    config: &Config,
+    stores: &StoreSettings,
+) -> Result<Vec<String>, WiringError> {
+    let configured = configured_secrets(config);
+    if configured.is_empty() && stores.is_shared() {
+        // Each replica would generate another secret.
+        return Err(WiringError::SecretNeeded(stores.describe().0));
+    }
+    Ok(configured)
+}
+
+/// The secrets of the front-ends, as far as they are configured.
+pub fn configured_secrets(config: &Config) -> Vec<String> {
+    let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
+    let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
+    first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
+}
+
+/// The secret of a pool for which none is configured: the one that the server has generated. Only the server generates one.
+fn load_pool_secret(data_dir: &Path, creation: Creation) -> Result<Option<String>, WiringError> {
+    let path = data_dir.join(SECRET_FILE);
+    let secret = match creation {
+        Creation::Everything => load_or_create_secret(&path).map(Some),
+        Creation::NamedStore | Creation::Nothing => load_secret(&path),
+    };
+    secret.map_err(|error| WiringError::File(path, error))
 }
 
 fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
@@ -169,181 +316,8 @@ fn build_bbb_client(config: &Config, policy: &Policy) -> HttpBbbClient {
     HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX))
 }
 
-/// The data directory that [`wire`] would use. Creates nothing.
-pub fn expected_data_dir(config: &Config) -> PathBuf {
-    if let Some(dir) = &config.data_dir {
-        return dir.clone();
-    }
-    let system = PathBuf::from(SYSTEM_DIR);
-    let parent = system.parent().unwrap_or(&system);
-    let result = if system.exists() { prepare_dir(&system) } else { may_write(parent) };
-    if result.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
-}
-
-/// Checks that files can be created in a directory, by creating one without a name.
-///
-/// # Errors
-/// When no file can be created.
-pub fn may_write(dir: &Path) -> io::Result<()> {
-    tempfile::tempfile_in(dir).map(drop)
-}
-
-/// Returns the data directory. Creates it if necessary, accessible by its owner only.
-fn prepare_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
-    if let Some(dir) = &config.data_dir {
-        return match prepare_dir(dir) {
-            Ok(()) => Ok(dir.clone()),
-            Err(error) => Err(WiringError::File(dir.clone(), error)),
-        };
-    }
-    let system = PathBuf::from(SYSTEM_DIR);
-    let Err(reason) = prepare_dir(&system) else {
-        return Ok(system);
-    };
-    // If it exists, it may hold the state of an earlier start.
-    if system.exists() {
-        print_note(format!("{SYSTEM_DIR} cannot be used ({reason}): using ./{LOCAL_DIR}"));
-    }
-    let local = PathBuf::from(LOCAL_DIR);
-    prepare_dir(&local).map_err(|error| WiringError::File(local.clone(), error))?;
-    Ok(local)
-}
-
-/// Creates a data directory if necessary, and checks that it can be used. If it has a store, nothing is
-/// written: commands that only read must work on a full disk.
-fn prepare_dir(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let store = dir.join(STORE_FILE);
-    if store.exists() {
-        return std::fs::OpenOptions::new().write(true).open(store).map(drop);
-    }
-    may_write(dir)
-}
-
-/// The secrets of the front-ends, as far as they are configured.
-fn configured_secrets(config: &Config) -> Vec<String> {
-    let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
-    let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
-    first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
-}
-
-/// The secret of a pool for which none is configured.
-fn load_pool_secret(data_dir: &Path) -> Result<String, WiringError> {
-    let path = data_dir.join(SECRET_FILE);
-    load_or_create_secret(&path).map_err(|error| WiringError::File(path, error))
-}
-
-/// Reads the secret that was generated on first start, or generates it. Of two processes that start at
-/// the same time, one generates the secret and the other reads it.
-fn load_or_create_secret(path: &Path) -> io::Result<String> {
-    match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        text => return parse_secret(&text?),
-    }
-    let secret = OsEntropy.secret();
-    let directory = path.parent().unwrap_or(Path::new("."));
-    // Temporary files are accessible by their owner only.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{secret}")?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(secret),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            parse_secret(&std::fs::read_to_string(path)?)
-        }
-        Err(error) => Err(error.error),
-    }
-}
-
-/// The secret in a file with that text.
-fn parse_secret(text: &str) -> io::Result<String> {
-    let secret = text.trim();
-    if secret.is_empty() {
-        let reason = "is empty: delete it to get a new one";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    }
-    Ok(secret.to_owned())
-}
-
-fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
-    let rules = |exclude: &[String], defaults: &[_], overrides: &[_]| ParameterRules {
-        exclude: exclude.to_vec(),
-        defaults: defaults.to_vec(),
-        overrides: overrides.to_vec(),
-    };
-    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    Policy {
-        secrets,
-        algorithms: config.checksum_algorithm.unwrap_or_default(),
-        signing_algorithm: config
-            .checksum_algorithm
-            .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
-        accepts_form_checksums: config.accept_form_checksums,
-        url_host: config.url_host.as_ref().map(PublicHost::authority),
-        tells_ends: config.end_callbacks.0 && config.url_host.is_some(),
-        build_number: config.build_number.clone(),
-        multitenancy: config.multitenancy_enabled,
-        get_meetings_disabled: config.get_meetings_api_disabled,
-        recording_disabled: config.recording_disabled,
-        recordings: build_recording_rules(config),
-        server_id_is_hostname: config.server_id_is_hostname,
-        max_meeting_duration_min: config.max_meeting_duration.0,
-        create_rules: rules(
-            &config.create_exclude_params.0,
-            &config.default_create_params.0,
-            &config.override_create_params.0,
-        ),
-        join_rules: rules(
-            &config.join_exclude_params.0,
-            &config.default_join_params.0,
-            &config.override_join_params.0,
-        ),
-        voice_bridge: build_voice_bridge_policy(config),
-        poll: build_poll_policy(config),
-        placement: PlacementRules {
-            policy: config.placement_policy.0,
-            untagged_may_use_tagged: config.untagged_may_use_tagged,
-            max_tier_load: f64::from(config.tier_load_max.0),
-        },
-        history: config.placement_history.0,
-        timeouts: CallTimeouts {
-            connect_ms: config.connect_timeout.ms(),
-            response_ms: config.response_timeout.ms(),
-        },
-        poll_timeout_ms: config.poller_wait_timeout.ms(),
-        poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
-        max_duplicate_ends_per_hour: count(config.max_duplicate_ends_per_hour.0),
-        max_listed_meetings: count(config.max_listed_meetings.0),
-        max_list_bytes: usize::try_from(config.max_meeting_list_bytes.0).unwrap_or(usize::MAX),
-        meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
-        max_upload_ms: ms(config.request_timeout.ms()),
-        revival_window_ms: i64::from(config.meeting_revival_window.0) * 1000,
-    }
-}
-
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
-    VoiceBridgePolicy {
-        length: config.voice_bridge_len.0,
-        min_length: config.voice_bridge_min.0,
-        max_length: config.voice_bridge_max.0,
-        use_external: config.use_external_voice_bridge,
-    }
-}
-
-fn build_recording_rules(config: &Config) -> RecordingRules {
-    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
-    RecordingRules {
-        filter_required: config.get_recordings_api_filtered,
-        protection_enabled: config.protected_recordings_enabled,
-        token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
-        trash_ms: config.recording_trash_days.map(|days| minutes(days.0) * 24 * 60),
-        retention: recordings::build_retention(config),
-        forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
-    }
 }
 
 /// The sealer of what is stored encrypted: with SECRET_KEY_BASE, if it is set, otherwise with the secrets of
@@ -352,20 +326,4 @@ fn build_sealer(config: &Config, policy: &Policy) -> AesSealer {
     let key_base = config.secret_key_base.iter().map(|Secret(key)| key.as_str());
     let secrets = policy.secrets.iter().map(String::as_str);
     AesSealer::new(&key_base.chain(secrets).collect::<Vec<_>>())
-}
-
-fn build_poll_policy(config: &Config) -> PollPolicy {
-    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
-    PollPolicy {
-        thresholds: Thresholds {
-            healthy: config.server_healthy_threshold.0,
-            unhealthy: config.server_unhealthy_threshold.0,
-        },
-        load: LoadPolicy {
-            min_user_count: config.load_min_user_count.0,
-            join_buffer_ms: minutes(config.load_join_buffer_time.0),
-        },
-        grace_ms: i64::from(config.meeting_grace.0) * 1000,
-        max_adoptions: count(config.max_adoptions_per_hour.0),
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::product::{DEADLINE, Setup};
 use anyhow::{Context, ensure};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -20,6 +20,30 @@ pub struct CommandOutput {
     pub stderr: String,
     /// Its exit code.
     pub exit_code: i32,
+}
+
+impl Setup {
+    /// Runs another command of the product with the same environment.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end in time.
+    pub async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let output = self.command().args(arguments).output();
+        Ok(timeout(DEADLINE, output).await.context("does not end")??)
+    }
+
+    /// Makes an empty embedded store, as the first start of `serve` does: commands that only read make none.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn create_store(&self) -> anyhow::Result<()> {
+        let file = self.folder().join("no-servers.yml");
+        std::fs::write(&file, "servers: {}\n")?;
+        let output = self.run_command(&["servers", "sync", &file.display().to_string()]).await?;
+        std::fs::remove_file(&file)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
 }
 
 /// Runs a command of the product.

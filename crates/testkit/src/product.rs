@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use bbb_sim::{Algorithm, BbbServer};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -155,6 +155,7 @@ impl Setup {
         for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
             command.envs(environment_variable(name).map(|value| (name, value)));
         }
+        command.env("SCALELITE_ENV_FILE", "/dev/null"); // The machine may have one of its own.
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
@@ -162,20 +163,11 @@ impl Setup {
             command.env(name, self.folder().join(folder));
         }
         command.env("LOADBALANCER_SECRET", SECRET);
-        command.env("RECORDING_MIN_FREE", "0");
+        command.envs([("RECORDING_MIN_FREE", "0"), ("COMMAND_LOG", "none")]);
         // Servers are polled at the start and on command only.
         command.envs([("POLL_INTERVAL", "3600"), ("HEARTBEAT_INTERVAL", "0")]);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
-    }
-
-    /// Runs another command of the product with the same environment.
-    ///
-    /// # Errors
-    /// When it cannot be started or does not end in time.
-    pub async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let output = self.command().args(arguments).output();
-        Ok(timeout(DEADLINE, output).await.context("does not end")??)
     }
 }
 
@@ -251,8 +243,16 @@ impl Product {
     /// # Errors
     /// When the process has ended.
     pub async fn terminate(&self) -> anyhow::Result<()> {
+        self.send_signal("TERM").await
+    }
+
+    /// Sends a signal, given by its name without `SIG`.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub async fn send_signal(&self, name: &str) -> anyhow::Result<()> {
         let id = self.child.id().context("the process has ended")?;
-        let kill = format!("kill -TERM {id}");
+        let kill = format!("kill -{name} {id}");
         let status = Command::new("sh").args(["-c", &kill]).status().await?;
         ensure!(status.success(), "{kill}: {status}");
         Ok(())

@@ -10,7 +10,7 @@ mod decompress;
 mod links;
 mod paths;
 mod space;
-mod tar;
+pub(crate) mod tar;
 mod unpack;
 
 use std::io;

@@ -13,7 +13,7 @@ const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 
 /// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TarEntryKind {
+pub(crate) enum TarEntryKind {
     File,
     Dir,
     HardLink,
@@ -24,18 +24,18 @@ pub(super) enum TarEntryKind {
 
 /// The path, kind and size of an entry. The size is in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TarEntry {
-    pub(super) path: String,
+pub(crate) struct TarEntry {
+    pub(crate) path: String,
     /// Whether the path is not UTF-8; then `path` has replacement characters.
-    pub(super) has_odd_name: bool,
-    pub(super) kind: TarEntryKind,
-    pub(super) size: u64,
+    pub(crate) has_odd_name: bool,
+    pub(crate) kind: TarEntryKind,
+    pub(crate) size: u64,
     /// Where a link leads; empty for other entries.
-    pub(super) link_target: String,
+    pub(crate) link_target: String,
 }
 
 /// A reader of tar archives.
-pub(super) struct TarReader<R> {
+pub(crate) struct TarReader<R> {
     source: R,
     /// Bytes of the current entry that were not read yet.
     remaining_bytes: u64,
@@ -53,12 +53,12 @@ struct TarExtension {
 }
 
 impl<R: Read> TarReader<R> {
-    pub(super) fn new(source: R) -> Self {
+    pub(crate) fn new(source: R) -> Self {
         Self { source, remaining_bytes: 0, padding_bytes: 0 }
     }
 
     /// Returns the next entry, or `None` at the end of the archive. Skips the unread part of the previous entry.
-    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
+    pub(crate) fn next_entry(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
         let mut extension = TarExtension::default();
         loop {
             self.skip_entry()?;
@@ -83,7 +83,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// Reads from the current entry. Returns 0 at its end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let limit = usize::try_from(self.remaining_bytes).unwrap_or(usize::MAX).min(buffer.len());
         if limit == 0 {
             return Ok(0);

@@ -28,11 +28,14 @@ use domain::recording::FilePath;
 
 use self::file_reader::stream_file;
 use self::visibility_dirs::VisibilityDirs;
+use crate::directory_marks::{DirectoryMarks, check_guard};
 
 /// Stores files of recordings in one directory for each visibility.
 #[derive(Clone, Debug)]
 pub struct DirectoryBlobs {
     dirs: Arc<VisibilityDirs>,
+    /// Says whether the directories may be changed.
+    marks: Option<Arc<DirectoryMarks>>,
 }
 
 impl DirectoryBlobs {
@@ -52,7 +55,13 @@ impl DirectoryBlobs {
         link_roots: Vec<PathBuf>,
     ) -> Self {
         let dirs = VisibilityDirs::new(published, unpublished, trash, link_roots);
-        Self { dirs: Arc::new(dirs) }
+        Self { dirs: Arc::new(dirs), marks: None }
+    }
+
+    /// Changes nothing while directories that are marked are missing or not mounted.
+    #[must_use]
+    pub fn guarded_by(self, marks: Arc<DirectoryMarks>) -> Self {
+        Self { marks: Some(marks), ..self }
     }
 
     /// Runs `work` on a thread for changes, however long it takes.
@@ -60,8 +69,9 @@ impl DirectoryBlobs {
         &self,
         work: impl FnOnce(&VisibilityDirs) -> io::Result<T> + Send + 'static,
     ) -> Result<T, BlobError> {
-        let dirs = Arc::clone(&self.dirs);
-        let result = RECORDING_CHANGES.run(move || work(&dirs)).await;
+        let (dirs, marks) = (Arc::clone(&self.dirs), self.marks.clone());
+        let guarded = move || check_guard(marks.as_ref()).and_then(|()| work(&dirs));
+        let result = RECORDING_CHANGES.run(guarded).await;
         result.map_err(thread_error)?.map_err(|error| blob_error(&error))
     }
 

@@ -92,6 +92,16 @@ impl PgAddress {
         parameters.build(env_user)
     }
 
+    /// Returns the hosts that are reached by the network; none for Unix sockets.
+    #[must_use]
+    pub fn host_names(&self) -> Vec<String> {
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => Some(name.clone()),
+            Host::Unix(_) => None,
+        };
+        self.config.get_hosts().iter().filter_map(name).collect()
+    }
+
     /// Describes the address for messages, without user and password.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -11,7 +11,9 @@
 //! Our own keys record that it is detached, and what is needed to attach it again.
 
 pub mod address;
+mod certificate_state;
 mod connection;
+mod dump;
 mod failures;
 mod history;
 mod inspect;
@@ -38,6 +40,7 @@ use tokio::time::Instant;
 
 use self::address::RedisOptions;
 use self::connection::RedisConnection;
+pub(crate) use self::dump::{KeyRestore, describe_content, dump_keys};
 use self::rows::ServerRow;
 use crate::join_cache::JoinCache;
 use crate::pending_joins::PendingJoins;

@@ -11,7 +11,7 @@ use super::script::{BEGIN_RUN, PUT_TOKEN, READ_LAST_RUN, TAKE_TOKEN};
 use super::{MAX_TRIES, RedisStore, busy_error};
 
 impl RedisStore {
-    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+    async fn read_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
         let found = rows::to_texts(self.call_script(&READ_LAST_RUN, &[job]).await?)?;
         let [number, started_at] = &found[..] else {
             return Ok(None);
@@ -47,6 +47,10 @@ impl RedisStore {
 
 #[async_trait]
 impl PeriodicJobs for RedisStore {
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+        self.read_last_run(job).await
+    }
+
     async fn claim_run(
         &self,
         job: &str,
@@ -54,7 +58,7 @@ impl PeriodicJobs for RedisStore {
         interval_ms: i64,
     ) -> Result<JobClaim, StoreError> {
         for _ in 0..MAX_TRIES {
-            let last_run = self.find_last_run(job).await?;
+            let last_run = self.read_last_run(job).await?;
             let run = match start_next_run(last_run, now, interval_ms) {
                 Ok(run) => run,
                 Err(due_at) => return Ok(JobClaim::NotBefore(due_at)),

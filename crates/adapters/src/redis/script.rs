@@ -90,6 +90,8 @@ scripts! {
     READ_LAST_RUN = "read_last_run", repeatable: true;
     BEGIN_RUN = "begin_run", repeatable: false;
     CHECK_STORE = "check_store", repeatable: true;
+    READ_CERTIFICATE_STATE = "read_certificate_state", repeatable: true;
+    REPLACE_CERTIFICATE_STATE = "replace_certificate_state", repeatable: false;
 }
 
 impl RedisClient {

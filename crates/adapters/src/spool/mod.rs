@@ -31,6 +31,7 @@ pub use crate::archive::ArchiveLimits;
 use crate::archive::{self, ArchiveError, ExtractedFormat};
 use crate::blobs::transfer::WORK_DIR_PREFIX as TRANSFER_DIR_PREFIX;
 use crate::confined_dir::ConfinedDir;
+use crate::directory_marks::{DirectoryMarks, check_guard};
 use crate::leftovers;
 
 /// Prefix of the names of work directories. The token of the import follows.
@@ -65,6 +66,8 @@ struct SpoolState {
     limits: ArchiveLimits,
     /// Directories besides the work directory that take the files of recordings.
     targets: Vec<PathBuf>,
+    /// Says whether the directories may be used.
+    marks: Option<Arc<DirectoryMarks>>,
     growth: Mutex<GrowthTracker>,
     /// The archives that this process has unpacked and not yet released.
     locked_archives: Mutex<Vec<LockedArchive>>,
@@ -75,11 +78,11 @@ impl SpoolDir {
     /// `RECORDING_QUARANTINE_DIR`, which are created when they are first needed.
     #[must_use]
     pub fn new(spool: PathBuf, work: PathBuf, quarantine: PathBuf) -> Self {
-        Self::with_limits(spool, work, quarantine, ArchiveLimits::default(), Vec::new())
+        Self::with_limits(spool, work, quarantine, ArchiveLimits::default(), Vec::new(), None)
     }
 
     /// Creates a spool with limits for archives. `targets` are the directories that take the files of recordings: the
-    /// reserve is left free there as well.
+    /// reserve is left free there as well. Nothing is done while directories that are marked are missing or not mounted.
     #[must_use]
     pub fn with_limits(
         spool: PathBuf,
@@ -87,10 +90,18 @@ impl SpoolDir {
         quarantine: PathBuf,
         limits: ArchiveLimits,
         targets: Vec<PathBuf>,
+        marks: Option<Arc<DirectoryMarks>>,
     ) -> Self {
-        let (growth, locked_archives) = (Mutex::default(), Mutex::default());
-        let state =
-            SpoolState { spool, work, quarantine, limits, targets, growth, locked_archives };
+        let state = SpoolState {
+            spool,
+            work,
+            quarantine,
+            limits,
+            targets,
+            marks,
+            growth: Mutex::default(),
+            locked_archives: Mutex::default(),
+        };
         Self { state: Arc::new(state) }
     }
 
@@ -100,7 +111,11 @@ impl SpoolDir {
         work: impl FnOnce(&SpoolState) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let state = Arc::clone(&self.state);
-        match IMPORTS.run(move || work(&state)).await {
+        let guarded = move || {
+            check_guard(state.marks.as_ref()).map_err(spool_error)?;
+            work(&state)
+        };
+        match IMPORTS.run(guarded).await {
             Ok(result) => result,
             Err(error) => Err(SpoolError::Unavailable(error.to_string())),
         }

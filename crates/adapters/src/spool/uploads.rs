@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::make_dir;
 use crate::confined_dir::ConfinedDir;
+use crate::directory_marks::{DirectoryMarks, check_guard};
 use crate::entropy::SystemClock;
 use crate::leftovers;
 
@@ -46,13 +47,21 @@ pub struct UploadLimits {
 pub struct UploadDir {
     spool: PathBuf,
     limits: UploadLimits,
+    /// Says whether the spool may be used.
+    marks: Option<Arc<DirectoryMarks>>,
 }
 
 impl UploadDir {
     /// Creates a receiver for the directory of `RECORDING_SPOOL_DIR`.
     #[must_use]
     pub fn new(spool: PathBuf, limits: UploadLimits) -> Self {
-        Self { spool, limits }
+        Self { spool, limits, marks: None }
+    }
+
+    /// Receives nothing while directories that are marked are missing or not mounted.
+    #[must_use]
+    pub fn guarded_by(self, marks: Arc<DirectoryMarks>) -> Self {
+        Self { marks: Some(marks), ..self }
     }
 
     /// Runs `work` with the spool directory, on a thread for blocking operations.
@@ -60,8 +69,12 @@ impl UploadDir {
         &self,
         work: impl FnOnce(&Path) -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {
-        let spool = self.spool.clone();
-        match UPLOADS.run(move || work(&spool)).await {
+        let (spool, marks) = (self.spool.clone(), self.marks.clone());
+        let guarded = move || {
+            check_guard(marks.as_ref()).map_err(upload_error)?;
+            work(&spool)
+        };
+        match UPLOADS.run(guarded).await {
             Ok(result) => result,
             Err(error) => Err(UploadError::Unavailable(error.to_string())),
         }

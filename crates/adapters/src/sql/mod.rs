@@ -3,6 +3,7 @@
 //! its reads ([`Database`]) and its write transactions ([`writer::WriteConnection`]).
 
 mod callbacks;
+mod certificate_state;
 pub(crate) mod connection;
 mod count_cache;
 mod deletions;

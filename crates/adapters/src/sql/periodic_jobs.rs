@@ -10,6 +10,11 @@ use super::{Database, SqlStore};
 
 #[async_trait]
 impl<D: Database> PeriodicJobs for SqlStore<D> {
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+        let job = job.to_owned();
+        self.database.read(move |connection| find_last_run(connection, &job)).await
+    }
+
     async fn claim_run(
         &self,
         job: &str,
@@ -21,20 +26,26 @@ impl<D: Database> PeriodicJobs for SqlStore<D> {
     }
 }
 
+fn find_last_run(
+    connection: &mut dyn SqlConnection,
+    job: &str,
+) -> Result<Option<JobRun>, StoreError> {
+    const LAST: &str = "SELECT run_number, started_at FROM periodic_jobs WHERE job = ?1";
+    connection.query_first(LAST, values![job], |row| {
+        Ok(JobRun { number: row.get(0)?, started_at: Timestamp(row.get(1)?) })
+    })
+}
+
 fn claim_run(
     connection: &mut dyn SqlConnection,
     job: &str,
     now: Timestamp,
     interval_ms: i64,
 ) -> Result<JobClaim, StoreError> {
-    const LAST: &str = "SELECT run_number, started_at FROM periodic_jobs WHERE job = ?1";
     const BEGIN: &str = "INSERT INTO periodic_jobs (job, run_number, started_at) VALUES (?1, ?2, ?3) \
         ON CONFLICT (job) DO UPDATE SET run_number = excluded.run_number, \
         started_at = excluded.started_at";
-    let last_run = connection.query_first(LAST, values![job], |row| {
-        Ok(JobRun { number: row.get(0)?, started_at: Timestamp(row.get(1)?) })
-    })?;
-    match start_next_run(last_run, now, interval_ms) {
+    match start_next_run(find_last_run(connection, job)?, now, interval_ms) {
         Ok(JobRun { number, started_at }) => {
             let run_number = i64::try_from(number).unwrap_or(i64::MAX);
             connection.execute(BEGIN, values![job, run_number, started_at.0])?;

@@ -9,10 +9,12 @@
 mod care;
 mod change_counter;
 mod connection;
+mod copy;
 mod inspect;
 mod marks;
 mod migrations;
 mod store_file;
+mod store_lock;
 mod write_connection;
 
 use std::fs::OpenOptions;
@@ -27,8 +29,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::change_counter::ChangeCounter;
+pub(crate) use self::copy::{check_copied, copy_store, describe_content};
 use self::store_file::StoreFile;
+pub(crate) use self::store_lock::{StoreLock, give_to_owner};
 use self::write_connection::SqliteWriteConnection;
+use crate::backup::{finish_restore, is_restore_unfinished};
 use crate::sql::connection::SqlConnection;
 use crate::sql::{Database, Revision, SqlStore};
 
@@ -42,6 +47,8 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 const LAST_CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 /// The number of idle connections that are kept for reading.
 const MAX_READERS: usize = 16;
+/// Restores that may happen while a store is being opened.
+const MAX_RESTORES: u32 = 5;
 /// The number of prepared statements that a connection caches.
 const MAX_STATEMENTS: usize = 96;
 
@@ -65,11 +72,12 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let unavailable =
             |error: io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+        let lock = share_lock(path)?;
         // SQLite gives the files beside it (-wal, -shm) the same permissions.
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         options.open(path).map_err(unavailable)?;
-        let file = Arc::new(StoreFile::open(path).map_err(unavailable)?);
+        let file = Arc::new(StoreFile::open(path, lock).map_err(unavailable)?);
         check_compatible(path)?;
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
@@ -125,6 +133,19 @@ impl Database for SqliteDatabase {
     fn to_comparable<'a>(&self, text: &'a str) -> &'a str {
         text
     }
+}
+
+/// Shares the lock of the store, once no restore is left to be finished.
+fn share_lock(path: &Path) -> Result<StoreLock, StoreError> {
+    for _ in 0..MAX_RESTORES {
+        finish_restore(path)?;
+        let lock = StoreLock::share(path)?;
+        // A restore may have happened, and been killed, before this process had the lock.
+        if !is_restore_unfinished(path) {
+            return Ok(lock);
+        }
+    }
+    Err(StoreError::Unavailable("backups are being restored into this store".to_owned()))
 }
 
 /// Refuses a file with an unknown schema before anything in it is changed.

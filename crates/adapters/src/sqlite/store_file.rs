@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use app::ports::StoreError;
 
+use super::StoreLock;
+
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -22,10 +24,12 @@ pub(super) struct StoreFile {
     is_suspect: AtomicBool,
     /// What the last integrity check found.
     damage: Mutex<Option<String>>,
+    /// Keeps a restore from replacing the file.
+    _lock: StoreLock,
 }
 
 impl StoreFile {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, lock: StoreLock) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(path)?;
         let metadata = file.metadata()?;
         Ok(Self {
@@ -34,6 +38,7 @@ impl StoreFile {
             device_and_inode: (metadata.dev(), metadata.ino()),
             is_suspect: AtomicBool::new(false),
             damage: Mutex::default(),
+            _lock: lock,
         })
     }
 

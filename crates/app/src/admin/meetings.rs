@@ -11,6 +11,7 @@ use crate::api::{
 };
 use crate::backend::meeting_query;
 use crate::context::App;
+use crate::origin;
 use crate::poll;
 use crate::ports::{MeetingOnServer, StoreError};
 
@@ -101,6 +102,9 @@ pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
         return Ok(());
     };
     let password = recorded.meeting.moderator_pw.as_deref().unwrap_or_default();
+    let (server, host) = (&recorded.server.id, recorded.server.hostname());
+    let by = origin::actor();
+    tracing::info!(meeting = meeting.key.id, %server, host, %by, "meeting ended by an administrator");
     let result = end_on_server(app, &recorded, password).await;
     forget_ended_meeting(app, &recorded, result.is_ok()).await?;
     match result {

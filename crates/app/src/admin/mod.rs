@@ -3,7 +3,9 @@
 pub mod doctor;
 pub mod drain;
 pub mod meetings;
+pub mod monitoring;
 pub mod placement;
+pub mod probe;
 pub mod recordings;
 pub mod servers;
 pub mod tenants;

@@ -5,6 +5,7 @@ use domain::recording::catalog::{RecordingChange, RecordingFilter, TenantScope};
 use domain::recording::{Recording, RecordingFormatId};
 
 use crate::context::App;
+use crate::origin;
 use crate::ports::{Destination, RecordingCursor, RecordingStore, StoreError, Visibility};
 use crate::recordings::file_moves::{self, FileMoveError};
 
@@ -42,6 +43,8 @@ pub async fn set_visibility(
     let Some(recording) = recording.filter(|recording| !recording.is_deleted()) else {
         return Ok(false);
     };
+    let by = origin::actor();
+    tracing::info!(record_id, ?visibility, %by, "recording changed by an administrator");
     file_moves::set_visibility(app, records, &recording, &TenantScope::All, visibility).await
 }
 

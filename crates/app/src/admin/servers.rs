@@ -3,6 +3,7 @@
 use domain::{AdminState, Meeting, Server, ServerId, twins};
 
 use crate::context::App;
+use crate::origin;
 use crate::poll;
 use crate::ports::{ServerChange, StoreError};
 
@@ -109,7 +110,8 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
-    tracing::info!(server = %server.id, host = server.hostname(), "server added");
+    app.server_backup.note_own_change(&server.id, Some(&server));
+    tracing::info!(server = %server.id, host = server.hostname(), by = %origin::actor(), "server added");
     Ok(server)
 }
 
@@ -143,7 +145,8 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
-    tracing::info!(server = %server.id, host, state = state_name, "server changed");
+    app.server_backup.note_own_change(&server.id, Some(&server));
+    tracing::info!(server = %server.id, host, state = state_name, by = %origin::actor(), "server changed");
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
@@ -157,9 +160,12 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
 /// When there is no server of this id, or the store fails.
 pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     let id = ServerId(id.to_owned());
+    let server = app.pool.find_server(&id).await?;
     let meetings = app.pool.remove_server(&id).await?;
     let meetings = meetings.ok_or_else(|| AdminError::Unknown(id.clone()))?;
-    tracing::info!(server = %id, meetings = meetings.len(), "server removed");
+    app.server_backup.note_own_change(&id, None);
+    let (host, by) = (server.as_ref().map(Server::hostname), origin::actor());
+    tracing::info!(server = %id, host, meetings = meetings.len(), %by, "server removed");
     Ok(meetings)
 }
 
@@ -185,7 +191,8 @@ pub async fn panic(app: &App, id: &str, options: PanicOptions) -> Result<Vec<Mee
     }
     let meetings = clear_meetings(app, &server, options.skip_end_calls).await?;
     let (host, count, keep_state) = (server.hostname(), meetings.len(), options.keep_state);
-    tracing::warn!(server = id, host, meetings = count, keep_state, "server meetings cleared");
+    let by = origin::actor();
+    tracing::warn!(server = id, host, meetings = count, keep_state, %by, "server meetings cleared");
     Ok(meetings)
 }
 

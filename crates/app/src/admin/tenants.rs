@@ -4,6 +4,7 @@ use domain::tenant::{Lrs, split_secrets};
 use domain::{Tenant, TenantChange, TenantSetting};
 
 use crate::context::App;
+use crate::origin;
 use crate::ports::{StoreError, TenantUpdateResult};
 
 /// Why an action on a tenant failed. Unless the store failed, nothing has changed.
@@ -73,7 +74,7 @@ pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantE
     if !added? {
         return Err(TenantError::NameTaken(tenant.name));
     }
-    tracing::info!(tenant = tenant.id, name = tenant.name, "tenant added");
+    tracing::info!(tenant = tenant.id, name = tenant.name, by = %origin::actor(), "tenant added");
     Ok(tenant)
 }
 
@@ -90,7 +91,7 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
     app.tenant_cache.invalidate();
     match updated? {
         TenantUpdateResult::Changed(tenant) => {
-            tracing::info!(tenant = tenant.id, name = tenant.name, "tenant changed");
+            tracing::info!(tenant = tenant.id, name = tenant.name, by = %origin::actor(), "tenant changed");
             Ok(*tenant)
         }
         TenantUpdateResult::Unknown => Err(TenantError::Unknown(id.to_owned())),
@@ -109,7 +110,7 @@ pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
     if !removed? {
         return Err(TenantError::Unknown(id.to_owned()));
     }
-    tracing::info!(tenant = id, "tenant removed");
+    tracing::info!(tenant = id, by = %origin::actor(), "tenant removed");
     Ok(())
 }
 
@@ -145,7 +146,7 @@ pub async fn add_setting(
         return Err(TenantError::Unknown(setting.tenant));
     }
     let param = &setting.param;
-    tracing::info!(tenant = setting.tenant, param, is_override, "tenant setting added");
+    tracing::info!(tenant = setting.tenant, param, is_override, by = %origin::actor(), "tenant setting added");
     Ok(setting)
 }
 
@@ -159,6 +160,6 @@ pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
     if !removed? {
         return Err(TenantError::UnknownSetting(id.to_owned()));
     }
-    tracing::info!(setting = id, "tenant setting removed");
+    tracing::info!(setting = id, by = %origin::actor(), "tenant setting removed");
     Ok(())
 }

@@ -32,7 +32,7 @@ pub async fn end(
 ) -> Result<Bytes, ApiError> {
     let key = meeting_key(caller, query, log)?;
     let mut recorded = app.pool.find_meeting(&key).await?.ok_or(ApiError::NotFound)?;
-    log.server = Some(recorded.server.id.clone());
+    log.name_server(app, &recorded.server);
     if recorded.is_detached_or_offline() {
         // A pending end is recorded: if the server comes back with the meeting, the meeting is
         // ended there.

@@ -4,6 +4,7 @@ use bbb::response;
 use domain::placement::PlacementRefusal;
 
 use crate::backend::BackendError;
+use crate::origin;
 use crate::ports::StoreError;
 
 /// Why a call fails. The response has the return code `FAILED`.
@@ -177,9 +178,24 @@ impl ApiError {
         matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout | Self::Busy)
     }
 
-    /// Returns the response in XML.
+    /// Whether the request failed here, so that only the log of this balancer tells why.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(
+            self,
+            Self::Unanswered(..)
+                | Self::Files(_)
+                | Self::Store(_)
+                | Self::NoVoiceBridge
+                | Self::Timeout
+                | Self::Internal
+        )
+    }
+
+    /// Returns the response in XML. If the request failed here, it names the request, by which the reason is found in the log.
     #[must_use]
     pub fn to_xml(&self) -> String {
-        response::build_failure(self.key(), &self.message())
+        let id = origin::request_id().filter(|_| self.is_internal());
+        response::build_failure_of(self.key(), &self.message(), id.as_deref())
     }
 }

@@ -91,6 +91,7 @@ async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String,
         timeouts: KEYCLOAK_TIMEOUTS,
         max_response_bytes: MAX_RESPONSE_BYTES,
         priority: CallPriority::FrontEnd,
+        request_id: None,
     };
     let response = app.bbb.send_call(call).await.map_err(|error| error.to_string())?;
     if response.status != 200 {

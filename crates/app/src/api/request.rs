@@ -2,12 +2,13 @@
 //! the server's reply.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bbb::Query;
 use bbb::checksum::{ChecksumError, find_signing_secret, sorted_form_text, split_checksum};
 use bytes::Bytes;
 use domain::parameters::{QueryEdit, is_repeatable, removal_matches};
-use domain::{Meeting, MeetingKey, ServerId};
+use domain::{Meeting, MeetingKey, Server, ServerId};
 
 use crate::backend::{BackendError, BbbReply};
 use crate::context::App;
@@ -29,6 +30,8 @@ pub struct RequestLog {
     pub meeting: Option<String>,
     /// The server that the call was forwarded to.
     pub server: Option<ServerId>,
+    /// Its host name.
+    pub host: Option<Arc<str>>,
 }
 
 impl RequestLog {
@@ -37,6 +40,13 @@ impl RequestLog {
     pub fn for_caller(caller: &Caller) -> Self {
         let tenant = caller.tenant().map(|tenant| tenant.name.clone());
         Self { tenant, ..Self::default() }
+    }
+
+    /// Notes the server that the call was forwarded to.
+    pub(crate) fn name_server(&mut self, app: &App, server: &Server) {
+        app.known_hosts.note(server);
+        self.server = Some(server.id.clone());
+        self.host = app.known_hosts.find(&server.id);
     }
 }
 
@@ -167,7 +177,9 @@ pub(super) async fn locate_meeting(
 ) -> Result<Option<MeetingOnServer>, ApiError> {
     let key = meeting_key(caller, query, log)?;
     let recorded = app.pool.find_meeting(&key).await?;
-    log.server = recorded.as_ref().map(|recorded| recorded.server.id.clone());
+    if let Some(recorded) = &recorded {
+        log.name_server(app, &recorded.server);
+    }
     let is_available = |recorded: &MeetingOnServer| {
         !recorded.is_detached_or_offline() && is_own_meeting(&recorded.meeting)
     };

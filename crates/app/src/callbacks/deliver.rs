@@ -12,6 +12,7 @@ use crate::context::App;
 use crate::ports::{
     CallbackContent, CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError,
 };
+use crate::state::FailureNote;
 
 use super::report_token::bound_claims;
 use super::secret_hint::secret_hint;
@@ -72,13 +73,15 @@ async fn deliver_message(
 ) -> Result<(), StoreError> {
     let (id, topic) = (message.id.as_str(), message.topic.name());
     let meeting = message.meeting_id.as_str();
+    let host = domain::server::hostname(&message.url).unwrap_or_default();
     match attempt_delivery(app, &message).await? {
         DeliveryOutcome::Delivered => {
-            tracing::info!(topic, meeting, "callback delivered");
+            note_delivery(app, host);
+            tracing::info!(topic, meeting, host, "callback delivered");
             records.remove_message(id).await
         }
         DeliveryOutcome::RecipientGone(status) => {
-            tracing::warn!(topic, meeting, status, "callback dropped: recipient gone");
+            tracing::warn!(topic, meeting, host, status, "callback dropped: recipient gone");
             records.remove_message(id).await
         }
         DeliveryOutcome::Failed(reason) => {
@@ -86,12 +89,38 @@ async fn deliver_message(
             let attempts = message.attempts.saturating_add(1);
             let due_at = next_attempt(message.posted_at, attempts, now, fraction);
             match due_at {
-                Some(_) => {
-                    tracing::warn!(topic, meeting, reason, attempts, "callback not delivered");
+                Some(_) => note_failure(app, &message, host, &reason),
+                None => {
+                    tracing::error!(topic, meeting, host, reason, attempts, "callback given up");
                 }
-                None => tracing::error!(topic, meeting, reason, attempts, "callback given up"),
             }
             records.postpone_message(id, &reason, due_at).await
+        }
+    }
+}
+
+/// Logs that a recipient works again, if it failed before.
+fn note_delivery(app: &App, host: &str) {
+    if let Some(past) = app.failing_recipients.note_success(host) {
+        let (lasted_s, failures) = (past.lasted.as_secs(), past.count);
+        tracing::info!(host, lasted_s, failures, "callbacks are delivered again");
+    }
+}
+
+/// Logs a recipient that fails: once, and then every hour. The outbox knows each message.
+fn note_failure(app: &App, message: &OutboxMessage, host: &str, reason: &str) {
+    let (topic, meeting) = (message.topic.name(), message.meeting_id.as_str());
+    let attempts = message.attempts.saturating_add(1);
+    match app.failing_recipients.note_failure(host) {
+        FailureNote::First => {
+            tracing::warn!(topic, meeting, host, reason, attempts, "callback not delivered");
+        }
+        FailureNote::Reminder(past) => {
+            let (lasted_s, failures) = (past.lasted.as_secs(), past.count);
+            tracing::warn!(host, reason, lasted_s, failures, "callbacks are still not delivered");
+        }
+        FailureNote::Silent => {
+            tracing::debug!(topic, meeting, host, reason, attempts, "callback not delivered");
         }
     }
 }

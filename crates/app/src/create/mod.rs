@@ -80,6 +80,7 @@ pub async fn create(
     let kept =
         end_callbacks::take_over_end_callbacks(app, caller, &key, has_body, &mut query).await;
     let outcome = create_meeting(app, caller, key.clone(), &query, body).await;
+    log.host = outcome.server.as_ref().and_then(|server| app.known_hosts.find(server));
     log.server = outcome.server;
     let answer = outcome.result.as_ref().ok().zip(log.server.as_ref());
     let answer = answer.map(|(reply, server)| (server, &reply[..]));

@@ -142,7 +142,9 @@ pub(super) async fn end_unwanted(
     forecaster::record_end(app, &request.key);
     for end in ends {
         if let Err(error) = app.pool.forget_meeting(&end.key, &end.server, None, Some(end)).await {
-            tracing::warn!(server = %end.server, meeting = meeting.key.id, %error, "end not recorded");
+            let (host, id) = (app.known_hosts.find(&end.server), &meeting.key.id);
+            let host = host.as_deref();
+            tracing::warn!(server = %end.server, host, meeting = id, %error, "end not recorded");
         }
     }
     // If it fails, a poll ends the meeting.

@@ -2,6 +2,7 @@
 //! adapter is compared with them.
 
 mod blobs;
+mod certificate_state;
 mod end_callbacks;
 mod entropy;
 mod history;

@@ -2,13 +2,17 @@
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::periodic_job::start_next_run;
+use domain::periodic_job::{JobRun, start_next_run};
 
 use super::pool_store::MemoryPoolStore;
 use crate::ports::{JobClaim, PeriodicJobs, StoreError};
 
 #[async_trait]
 impl PeriodicJobs for MemoryPoolStore {
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+        Ok(self.lock().job_runs.get(job).copied())
+    }
+
     async fn claim_run(
         &self,
         job: &str,

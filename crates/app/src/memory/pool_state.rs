@@ -24,6 +24,8 @@ pub(super) struct PoolState {
     pub(super) last_poll_cycles: BTreeMap<ServerId, u64>,
     /// The last run of each periodic job.
     pub(super) job_runs: BTreeMap<String, JobRun>,
+    /// What replicas share of their certificate.
+    pub(super) certificate_state: Option<String>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) tenant_settings: Vec<TenantSetting>,
     /// One-time tokens: what each one grants, and until when.

@@ -6,6 +6,7 @@
 
 mod excess;
 mod observe;
+mod offline_reminder;
 mod rechecks;
 mod unwanted;
 mod versions;
@@ -25,6 +26,7 @@ use crate::sessions;
 
 pub use observe::list_reported_meetings;
 pub(crate) use observe::refusal_reason;
+pub use offline_reminder::log_offline_servers;
 pub use rechecks::Rechecks;
 pub use unwanted::end_meetings;
 pub use versions::refresh_versions;
@@ -145,7 +147,7 @@ pub(crate) async fn record_observation(
     let Some(mut report) = recorded else {
         return Ok(None);
     };
-    log_poll(&report, observation);
+    log_poll(app, &report, observation);
     excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {
@@ -176,13 +178,21 @@ fn log_twins(app: &App, report: &PollReport) {
     }
 }
 
-fn log_poll(report: &PollReport, observation: &PollObservation) {
+fn log_poll(app: &App, report: &PollReport, observation: &PollObservation) {
     let server = &report.server;
     let (id, host) = (&server.id, server.hostname());
     let took_ms = observation.finished_at.ms_since(observation.started_at);
     match &observation.result {
         Ok(_) => tracing::debug!(server = %id, host, took_ms, load = server.load, "server polled"),
-        Err(reason) => tracing::warn!(server = %id, host, took_ms, reason, "poll failed"),
+        // The log tells that a server does not answer when it begins, and then once an hour.
+        Err(reason) if report.outcome.change.is_none() && server.health.failures == 1 => {
+            tracing::warn!(server = %id, host, took_ms, reason, "poll failed");
+        }
+        Err(reason) => tracing::debug!(server = %id, host, took_ms, reason, "poll failed again"),
+    }
+    if report.outcome.answers_again {
+        let failures = server.health.failures;
+        tracing::info!(server = %id, host, failures, "server answers again");
     }
     match report.outcome.change {
         Some(HealthChange::WentOnline) => tracing::info!(server = %id, host, "server online"),
@@ -196,6 +206,7 @@ fn log_poll(report: &PollReport, observation: &PollObservation) {
         None => {}
     }
     if report.outcome.drained {
+        app.server_backup.note_own_change(id, Some(server));
         tracing::info!(server = %id, host, "cordoned server has no meetings left, disabled");
     }
     if report.outcome.attached > 0 {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub struct BackendCall {
     pub max_response_bytes: usize,
     /// The priority of the call.
     pub priority: CallPriority,
+    /// The id of the request that the call belongs to, which the server is told.
+    pub request_id: Option<Arc<str>>,
 }
 
 /// On whose behalf a call is made.

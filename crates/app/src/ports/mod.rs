@@ -7,9 +7,12 @@
 pub mod bbb_client;
 pub mod blobs;
 pub mod callback_client;
+pub mod certificate_authority;
+pub mod certificate_state;
 pub mod embedded_store;
 pub mod end_callbacks;
 pub mod entropy;
+pub mod health_probe;
 pub mod history;
 pub mod imports;
 pub mod inspect;
@@ -19,6 +22,7 @@ pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
+pub mod recording_dirs;
 pub mod recording_upkeep;
 pub mod recordings;
 pub mod replaced_record;
@@ -37,9 +41,15 @@ pub use bbb_client::{
 };
 pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
 pub use callback_client::{CallbackClient, CallbackClientError, CallbackContent, CallbackRequest};
+pub use certificate_authority::{
+    AnswerPublisher, AuthorityError, CertificateAuthority, CertificateOrder, ChallengeAnswer,
+    ChallengeKind, IssuedCertificate,
+};
+pub use certificate_state::CertificateState;
 pub use embedded_store::EmbeddedStore;
 pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
+pub use health_probe::{HealthProbe, PartHealth};
 pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};
 pub use inspect::{Finding, FindingLevel, Inspect};
@@ -54,6 +64,7 @@ pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recording_claims::RecordingClaims;
+pub use recording_dirs::{DirectoryFault, RecordingDirs};
 pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
 pub use recordings::{RecordingCounts, Recordings};
 pub use replaced_record::ReplacedRecord;
@@ -67,15 +78,22 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
-/// The state store: servers, meetings, their creates, sessions, tenants, tokens and periodic jobs,
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs and the certificate,
 /// which all replicas share.
 pub trait StateStore:
-    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs
+    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs + CertificateState
 {
 }
 
-impl<T: PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs>
-    StateStore for T
+impl<
+    T: PoolStore
+        + KeptCreates
+        + SessionHistory
+        + Tenants
+        + OneTimeTokens
+        + PeriodicJobs
+        + CertificateState,
+> StateStore for T
 {
 }
 

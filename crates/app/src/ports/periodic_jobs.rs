@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use domain::periodic_job::JobRun;
 
 use super::store_error::StoreError;
 
@@ -18,6 +19,12 @@ pub enum JobClaim {
 /// Distributes the runs of periodic jobs.
 #[async_trait]
 pub trait PeriodicJobs: Send + Sync {
+    /// Returns the last run of a job that any process has started.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError>;
+
     /// Starts the next run of a job if it is due by [`domain::periodic_job::start_next_run`]. The
     /// method is atomic: of all callers within an interval one gets the run. Nothing is held in
     /// between: if that replica dies, any replica gets the next run.

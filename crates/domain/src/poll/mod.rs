@@ -171,6 +171,8 @@ pub struct UnwantedMeeting {
 pub struct PollOutcome {
     /// Whether the server went online or offline.
     pub change: Option<HealthChange>,
+    /// Whether the server was suspect and answers again.
+    pub answers_again: bool,
     /// Whether a cordoned server has no meetings any more and was disabled.
     pub drained: bool,
     /// Changes of recorded meetings. All other meetings stay as they are.
@@ -262,8 +264,9 @@ fn apply_response(
     policy: &PollPolicy,
 ) -> PollOutcome {
     let now = observation.finished_at;
+    let answers_again = server.is_online() && server.health.unhealthy_count > 0;
     let change = server.health.record_success(now, policy.thresholds);
-    let mut outcome = PollOutcome { change, ..PollOutcome::default() };
+    let mut outcome = PollOutcome { change, answers_again, ..PollOutcome::default() };
     let (list, unreadable) =
         (&*fill_in_users(list, context.recorded_here), &observation.unreadable);
     server.stats = count_stats(list);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::recordings::import::{Importer, ScanResult};
+use app::state::{FailureLog, FailureNote};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 use crate::config::Config;
@@ -29,6 +31,7 @@ pub(super) struct ImportScan {
     watcher: Option<RecommendedWatcher>,
     /// Why archives cannot be imported, as the last scan found; empty if they can.
     suspended_because: String,
+    failures: FailureLog,
 }
 
 impl ImportScan {
@@ -43,18 +46,29 @@ impl ImportScan {
             arrival: Arc::default(),
             watcher: None,
             suspended_because: String::new(),
+            failures: FailureLog::default(),
         }
     }
 
-    /// Logs why imports are suspended when the reason changes, not in every scan.
+    /// Logs why imports are suspended when the reason changes and once an hour, not in every scan.
     fn log_change(&mut self, reason: String) {
-        if reason != self.suspended_because {
-            match reason.as_str() {
-                "" => tracing::info!("recording imports resumed"),
-                reason => tracing::error!(reason, "recording imports suspended"),
+        let has_changed = reason != self.suspended_because;
+        let now = Instant::now();
+        if reason.is_empty() {
+            if let Some(past) = self.failures.note_success(now) {
+                tracing::info!(lasted_s = past.lasted.as_secs(), "recording imports resumed");
             }
-            self.suspended_because = reason;
+        } else {
+            match self.failures.note_failure(now) {
+                FailureNote::Silent if !has_changed => {}
+                FailureNote::Reminder(past) if !has_changed => {
+                    let lasted_s = past.lasted.as_secs();
+                    tracing::error!(reason, lasted_s, "recording imports still suspended");
+                }
+                _ => tracing::error!(reason, "recording imports suspended"),
+            }
         }
+        self.suspended_because = reason;
     }
 }
 

@@ -3,15 +3,22 @@
 
 mod callback_delivery;
 mod callback_pruning;
+mod certificate_expiry;
+mod certificate_files;
+mod certificate_renewal;
+mod directory_watch;
 mod end_checks;
 mod file_moves;
 mod forecasting;
+mod health_watch;
 mod heartbeats;
 mod import_scan;
+mod offline_reminder;
 mod poll_cycles;
 mod rechecks;
 mod retention;
 mod runner;
+mod scheduled_backups;
 mod store_adoption;
 mod store_care;
 
@@ -24,21 +31,27 @@ use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
+pub use self::certificate_expiry::CertificateExpiry;
+pub use self::certificate_files::CertificateFilesJob;
+pub use self::certificate_renewal::CertificateRenewal;
+use self::directory_watch::DirectoryWatch;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
 use self::heartbeats::Heartbeats;
 use self::import_scan::ImportScan;
+use self::offline_reminder::OfflineReminder;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
-use self::runner::JobRunner;
+pub use self::runner::JobRunner;
+use self::scheduled_backups::ScheduledBackups;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
-use crate::wiring::WiredApp;
+use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
 pub fn start_jobs(
@@ -49,16 +62,28 @@ pub fn start_jobs(
 ) -> Vec<JoinHandle<()>> {
     let app = &wired.app;
     let runner = JobRunner::new(app, stop.clone());
-    let mut tasks = Vec::new();
+    let probes = health::build_probes(config, wired, roles);
+    let mut tasks = health_watch::start(probes, &wired.health, stop);
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
+        tasks.push(runner.start(DirectoryWatch::new(wired.recording_dirs.clone())));
     }
     if let Some(store) = wired.embedded.clone() {
         tasks.push(runner.start(StoreCare::new(store)));
     }
+    if let (true, Some(backups), Some(dir)) = (roles.poller, &wired.backups, &config.backup_dir) {
+        tasks.push(runner.start(ScheduledBackups {
+            backups: backups.clone().scheduled(),
+            dir: dir.clone(),
+            interval: Duration::from_millis(config.backup_interval.ms()),
+            keep: usize::try_from(config.backup_keep.0).unwrap_or(usize::MAX),
+            clock: app.clock.clone(),
+        }));
+    }
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
+        tasks.push(runner.start(OfflineReminder { app: app.clone() }));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use app::health::POLL_JOB;
 use app::ports::StoreError;
 use app::{App, poll, store_recovery};
 
@@ -20,7 +21,7 @@ pub(super) struct PollCycles {
 impl PeriodicJob for PollCycles {
     fn schedule(&self) -> Schedule {
         Schedule {
-            name: "poll",
+            name: POLL_JOB,
             failure: "poll cycle failed",
             interval: self.interval,
             initial_delay: Duration::ZERO,

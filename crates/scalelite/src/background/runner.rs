@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use app::App;
 use app::ports::{Clock, Entropy, JobClaim, PeriodicJobs, StoreError};
+use app::state::{FailureLog, FailureNote};
 use domain::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Longest random time that is added to every wait, so that replicas do not claim a run at the same
 /// moment.
@@ -95,8 +97,13 @@ impl JobRunner {
 
     /// Starts a job in a task of its own, which ends when the process stops.
     pub fn start(&self, job: impl PeriodicJob) -> JoinHandle<()> {
-        let running =
-            RunningJob { runner: self.clone(), schedule: job.schedule(), job, kept_claim: None };
+        let running = RunningJob {
+            runner: self.clone(),
+            schedule: job.schedule(),
+            job,
+            kept_claim: None,
+            failures: FailureLog::default(),
+        };
         tokio::spawn(running.run_until_stop())
     }
 
@@ -124,6 +131,8 @@ struct RunningJob<J> {
     job: J,
     /// The claim of the last run, if it covers the next one as well.
     kept_claim: Option<RunClaim>,
+    /// What the log has told of failures.
+    failures: FailureLog,
 }
 
 impl<J: PeriodicJob> RunningJob<J> {
@@ -171,7 +180,14 @@ impl<J: PeriodicJob> RunningJob<J> {
             Ok(Err(due)) => return Some(self.time_until(due)),
             Err(error) => return Some(self.delay_after_failure(&error)),
         };
-        match self.job.run(claim.run_number).await {
+        let result = self.job.run(claim.run_number).await;
+        if result.is_ok()
+            && let Some(past) = self.failures.note_success(Instant::now())
+        {
+            let (job, lasted_s) = (self.schedule.name, past.lasted.as_secs());
+            tracing::info!(job, lasted_s, failures = past.count, "job works again");
+        }
+        match result {
             Ok(NextRun::Scheduled) if self.schedule.shared => {
                 Some(self.time_until(claim.claimed_at.plus_ms(to_ms(self.schedule.interval))))
             }
@@ -209,8 +225,17 @@ impl<J: PeriodicJob> RunningJob<J> {
         Duration::from_millis(wait_ms).min(self.schedule.interval).min(MAX_CLAIM_WAIT)
     }
 
-    fn delay_after_failure(&self, error: &(dyn Error + 'static)) -> Duration {
-        tracing::error!(job = self.schedule.name, %error, "{}", self.schedule.failure);
+    /// Logs a failure when it begins and once an hour.
+    fn delay_after_failure(&mut self, error: &(dyn Error + 'static)) -> Duration {
+        let Schedule { name: job, failure, .. } = self.schedule;
+        match self.failures.note_failure(Instant::now()) {
+            FailureNote::First => tracing::error!(job, %error, "{failure}"),
+            FailureNote::Reminder(past) => {
+                let (lasted_s, failures) = (past.lasted.as_secs(), past.count);
+                tracing::error!(job, %error, lasted_s, failures, "{failure}");
+            }
+            FailureNote::Silent => tracing::debug!(job, %error, "{failure}"),
+        }
         self.schedule.retry_delay
     }
 }
@@ -225,7 +250,7 @@ mod tests {
 
     use app::memory::{CountingEntropy, MemoryPoolStore};
     use tokio::sync::Notify;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 

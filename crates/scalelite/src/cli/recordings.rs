@@ -169,6 +169,13 @@ pub(super) enum RecordingsCommand {
     },
 }
 
+impl RecordingsCommand {
+    /// Whether the command adds recordings, and so may make a store.
+    pub(super) fn adds_recordings(&self) -> bool {
+        matches!(self, Self::Import { .. } | Self::Index { .. })
+    }
+}
+
 pub(super) async fn run(
     context: &CommandContext,
     command: RecordingsCommand,

@@ -7,6 +7,7 @@ use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
 use super::secret_argument::{read_optional, read_secret};
+use crate::cmd::servers::change::NewServerArgs;
 use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::{change, list, sync};
 use crate::cmd::{CommandContext, CommandFailure};
@@ -23,40 +24,77 @@ pub struct ServersArgs {
     pub json: bool,
 }
 
+/// Load multiplier and tag of a server.
+#[derive(Debug, Args)]
+pub struct ServerTraits {
+    /// Factor by which the load of the server is multiplied.
+    #[arg(conflicts_with = "named_multiplier")]
+    multiplier: Option<String>,
+    /// Tag of the server; empty for none.
+    #[arg(conflicts_with = "named_tag")]
+    tag: Option<String>,
+    /// The load multiplier, as an option.
+    #[arg(long = "multiplier", value_name = "MULTIPLIER")]
+    named_multiplier: Option<String>,
+    /// The tag, as an option.
+    #[arg(long = "tag", value_name = "TAG")]
+    named_tag: Option<String>,
+}
+
+impl ServerTraits {
+    fn into_parts(self) -> (Option<String>, Option<String>) {
+        (self.named_multiplier.or(self.multiplier), self.named_tag.or(self.tag))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ServersCommand {
-    /// Add a server. It is disabled until `servers enable`.
+    /// Add a server, if it answers. It is disabled until `servers enable`.
     Add {
         /// API endpoint, e.g. https://bbb1.example.com/bigbluebutton/api
-        url: String,
+        #[arg(required_unless_present = "named_url", conflicts_with = "named_url")]
+        url: Option<String>,
         /// Secret of the server (`bbb-conf --secret` prints it): `-` reads it from the standard input, file:PATH from a file.
-        secret: String,
-        /// Factor by which the load of this server is multiplied.
-        multiplier: Option<String>,
-        /// Tag of the server.
-        tag: Option<String>,
+        #[arg(required_unless_present = "named_secret", conflicts_with = "named_secret")]
+        secret: Option<String>,
+        #[command(flatten)]
+        traits: ServerTraits,
+        /// The URL, as an option.
+        #[arg(long = "url", value_name = "URL")]
+        named_url: Option<String>,
+        /// The secret, as an option.
+        #[arg(long = "secret", value_name = "SECRET")]
+        named_secret: Option<String>,
+        /// Add the server although it does not answer or refuses the secret.
+        #[arg(long)]
+        force: bool,
     },
     /// Change secret, load multiplier and tag of a server.
     Update {
         /// Id of the server.
         id: String,
         /// New secret; `-` reads it from the standard input, file:PATH from a file.
+        #[arg(conflicts_with = "named_secret")]
         secret: Option<String>,
-        /// New load multiplier.
-        multiplier: Option<String>,
-        /// New tag; empty for none.
-        tag: Option<String>,
+        #[command(flatten)]
+        traits: ServerTraits,
+        /// The secret, as an option.
+        #[arg(long = "secret", value_name = "SECRET")]
+        named_secret: Option<String>,
         /// URL of the API for joins, if browsers reach the server under another one than the balancer, as behind BBB's cluster
         /// proxy; empty for none.
         #[arg(long, value_name = "URL")]
         join_url: Option<String>,
     },
-    /// Remove a server and its meetings from the pool.
+    /// Remove a server and its meetings from the pool. Asks first if users are in them.
     Remove {
         /// Id of the server.
         id: String,
+        /// Do not ask, although users are in its meetings.
+        #[arg(long)]
+        yes: bool,
     },
-    /// Allow new meetings on a server; it is polled immediately.
+    /// Allow new meetings on a server; it is polled immediately. Exit code 1 if it does not answer.
     Enable {
         /// Id of the server.
         id: String,
@@ -105,7 +143,7 @@ pub enum ServersCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// End all meetings of a server, remove them from the pool, and disable the server.
+    /// End all meetings of a server, remove them from the pool, and disable the server. Asks first if users are in them.
     Panic {
         /// Id of the server.
         id: String,
@@ -115,6 +153,9 @@ pub enum ServersCommand {
         /// Only remove the meetings from the pool, without ending them.
         #[arg(long)]
         skip_end_calls: bool,
+        /// Do not ask, although users are in the meetings.
+        #[arg(long)]
+        yes: bool,
     },
     /// Set the load multiplier of a server.
     LoadMultiplier {
@@ -159,6 +200,13 @@ pub enum ServersCommand {
     },
 }
 
+impl ServersCommand {
+    /// Whether the command adds servers, and so may make a store.
+    pub(super) fn adds_servers(&self) -> bool {
+        matches!(self, Self::Add { .. } | Self::AddAll { .. } | Self::Sync { .. })
+    }
+}
+
 /// A limit as given on the command line: a number, or `none`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit(Option<u32>);
@@ -176,23 +224,27 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 /// Runs a subcommand of `servers`.
 pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<(), CommandFailure> {
     match command {
-        ServersCommand::Add { url, secret, multiplier, tag } => {
-            let secret = read_secret(secret)?;
-            change::add(context, Some(url), Some(secret), multiplier, tag).await
+        ServersCommand::Add { url, secret, traits, named_url, named_secret, force } => {
+            let (load_multiplier, tag) = traits.into_parts();
+            let url = named_url.or(url).unwrap_or_default();
+            let secret = read_secret(named_secret.or(secret).unwrap_or_default())?;
+            let new = NewServerArgs { url, secret, load_multiplier, tag, force };
+            change::add_checked(context, new).await
         }
-        ServersCommand::Update { id, secret, multiplier, tag, join_url } => {
-            let secret = read_optional(secret)?;
+        ServersCommand::Update { id, secret, traits, named_secret, join_url } => {
+            let secret = read_optional(named_secret.or(secret))?;
+            let (multiplier, tag) = traits.into_parts();
             if let Some(url) = &join_url {
                 change::set_join_url(context, &id, url).await?;
             }
             let has_more = secret.is_some() || multiplier.is_some() || tag.is_some();
             if join_url.is_none() || has_more {
-                change::update(context, &id, secret, multiplier, tag).await?;
+                change::update_checked(context, &id, secret, multiplier, tag).await?;
             }
             Ok(())
         }
-        ServersCommand::Remove { id } => change::remove(context, &id).await,
-        ServersCommand::Enable { id } => change::enable(context, &id).await,
+        ServersCommand::Remove { id, yes } => change::remove_checked(context, &id, yes).await,
+        ServersCommand::Enable { id } => change::enable_checked(context, &id).await,
         ServersCommand::Cordon { id } => change::cordon(context, &id).await,
         ServersCommand::Drain { id, wait, deadline, warn, then } => {
             let options = DrainOptions { wait, deadline, warn_before: warn, after_drain: then };
@@ -208,8 +260,8 @@ pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<()
             change::set_limits(context, &id, limits).await
         }
         ServersCommand::Disable { id, yes } => change::disable(context, &id, yes).await,
-        ServersCommand::Panic { id, keep_state, skip_end_calls } => {
-            change::panic(context, &id, keep_state, skip_end_calls).await
+        ServersCommand::Panic { id, keep_state, skip_end_calls, yes } => {
+            change::panic_checked(context, &id, (keep_state, skip_end_calls), yes).await
         }
         ServersCommand::LoadMultiplier { id, multiplier } => {
             change::set_load_multiplier(context, &id, Some(multiplier)).await

@@ -4,18 +4,37 @@ use serde_json::json;
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::reading::EffectiveSetting;
-use crate::config::{Config, Sources, read_store_settings, reference};
+use crate::config::{Config, Sources, names, read_store_settings, reference};
 use crate::output::table::{Cell, render};
-use crate::output::{print_line, print_text, printable};
+use crate::output::{print_line, print_note, print_text, printable};
 
 use super::CommandFailure;
 
-/// Prints the settings in effect, or the reference of all settings.
-pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), CommandFailure> {
-    if as_reference {
-        print_text(reference::render_page());
-        return Ok(());
+/// Prints the reference of all settings.
+pub fn print_reference() {
+    print_text(reference::render_page());
+}
+
+/// Checks the settings as a start or reload would, and prints only what is odd, as messages.
+pub fn check(sources: &Sources) -> Result<(), CommandFailure> {
+    let (config, settings) = Config::read(sources).map_err(CommandFailure)?;
+    read_store_settings(&config, sources).map_err(CommandFailure)?;
+    let warnings = settings.into_iter().filter_map(|setting| setting.warning);
+    for line in warnings.chain(describe_oddities(sources)) {
+        print_note(line);
     }
+    Ok(())
+}
+
+/// Names that are probably mistyped, and odd lines of the environment file.
+fn describe_oddities(sources: &Sources) -> Vec<String> {
+    let unknown = names::find_unknown(sources).into_iter();
+    let unknown = unknown.map(|one| format!("{}: unknown setting, {}", one.name, one.advice()));
+    unknown.chain(sources.notes()).collect()
+}
+
+/// Prints the settings in effect.
+pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
     let (config, settings) = Config::read(sources).map_err(CommandFailure)?;
     let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     if as_json {
@@ -32,6 +51,13 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), C
     }
     for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
         print_line(format!(" {name} is set and not implemented yet"));
+    }
+    for line in describe_oddities(sources) {
+        print_line(printable(&format!(" {line}")));
+    }
+    print_line(printable(&format!(" Settings were read {}", sources.describe())));
+    for path in sources.env_file().iter().flat_map(|file| &file.shadowed) {
+        print_line(printable(&format!(" {} is not read", path.display())));
     }
     let (state, recordings) = stores.describe();
     print_line(printable(&format!(

@@ -1,6 +1,7 @@
 //! `demo`: runs the balancer in front of simulated servers, on a temporary store, with simulated
 //! meetings. Its data is deleted when it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::App;
@@ -19,9 +20,10 @@ use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{listen_for_signals, serve_until};
+use crate::lifecycle::{Listeners, build_http_state, listen_for_signals, serve_until};
 use crate::output::print_line;
 use crate::wiring;
+use crate::wiring::data_dir::Creation;
 
 use super::sign::signed_url;
 use super::{CommandFailure, build_runtime, start_serving_log};
@@ -60,7 +62,7 @@ async fn run_demo(
         ..PoolOptions::default()
     };
     let pool = BbbPool::start(options).await.map_err(|error| failure(error.to_string()))?;
-    let wired = wiring::wire(config, &StoreSettings::embedded())?;
+    let wired = wiring::wire(config, &StoreSettings::embedded(), Creation::Everything)?;
     for server in pool.servers() {
         add_server(&wired.app, server).await?;
     }
@@ -78,7 +80,9 @@ async fn run_demo(
     start_forecasting(&app, &stop);
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
-    serve_until(config, &wired, (listener, None), stop).await;
+    let (_state, current) = watch::channel(Arc::new(build_http_state(config, &wired, None)));
+    let listeners = Listeners { public: listener, tls: None, management: None };
+    serve_until(config, current, listeners, stop).await;
     print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
 }

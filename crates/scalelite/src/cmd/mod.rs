@@ -1,16 +1,22 @@
 //! The commands, one file for each. A command calls a use case with its arguments and prints the
 //! result; commands that the original has as rake tasks print the same texts.
 
+mod actor;
+pub mod backup;
 pub mod callbacks;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod generate;
 pub mod imports;
 pub mod meetings;
+pub mod migrate_check;
 pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod readiness;
 pub mod recordings;
 pub mod secret;
 pub mod serve;
@@ -24,12 +30,15 @@ use std::io::BufRead as _;
 
 use app::App;
 use app::api::ApiError;
+use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
 
+use crate::config::sources::SettingOrigin;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::output;
 use crate::telemetry;
+use crate::wiring::data_dir::Creation;
 use crate::wiring::{self, WiringError};
 
 /// Why a command failed: a line for the standard error output; empty if the command has already
@@ -70,38 +79,63 @@ pub struct CommandContext {
     pub importer: Option<Importer>,
     /// The settings.
     pub config: Config,
+    /// Where the settings were read from, as the end of a sentence.
+    pub settings_place: String,
 }
 
 /// Connects the application to its stores and runs a command. Nothing is logged unless a log level is
-/// set.
+/// set, but what a command changes is told to the log of the system.
 pub fn run_once(
     config: &Config,
     sources: &Sources,
+    creation: Creation,
     command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
-    let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false);
-    let is_set = level.is_ok_and(|level| level.is_some());
+    // The level in the environment file is the server's.
+    let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false).ok().flatten();
+    let is_set = level.is_some_and(|(_, origin)| !matches!(origin, SettingOrigin::EnvFile(_)));
     let rust_log = sources.variable("RUST_LOG").or(if is_set { None } else { Some("off") });
-    let _log = telemetry::start(config.log_level, config.log_format, rust_log);
-    run_without_log(config, sources, command)
+    let socket = config.command_log.as_deref();
+    let _log = telemetry::start_command(config.log_level, config.log_format, rust_log, socket);
+    run_without_log(config, sources, creation, command)
 }
 
 /// Like [`run_once`], but logs nothing: the process starts its log later.
 pub fn run_without_log(
     config: &Config,
     sources: &Sources,
+    creation: Creation,
     command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     let stores = read_store_settings(config, sources).map_err(CommandFailure)?;
-    let wired = wiring::wire(config, &stores)?;
+    let wired = wiring::wire(config, &stores, creation).map_err(|error| match error {
+        WiringError::NoStoreFound(_) => {
+            CommandFailure(format!("ERROR: {error}. Settings were read {}", sources.describe()))
+        }
+        error => error.into(),
+    })?;
     let context = CommandContext {
         app: wired.app,
         url: listening_url(config),
         secret_is_generated: wired.secret_is_generated,
         importer: wired.importer,
         config: config.clone(),
+        settings_place: sources.describe(),
     };
-    build_runtime(false)?.block_on(command(&context))
+    let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
+    build_runtime(false)?.block_on(origin::run_from(origin, command(&context)))
+}
+
+/// The error of a command about recordings, where there are none.
+fn no_recordings(context: &CommandContext) -> CommandFailure {
+    let reason = match context.config.db_disabled {
+        true => "(DB_DISABLED)".to_owned(),
+        false => format!(
+            "here: neither DATABASE_URL nor a store in the data directory; settings were read {}",
+            context.settings_place
+        ),
+    };
+    CommandFailure(format!("ERROR: there is no database of recordings {reason}"))
 }
 
 /// Starts the log of a process that serves requests.

@@ -44,9 +44,7 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
 pub(super) fn recording_store(
     context: &CommandContext,
 ) -> Result<&dyn RecordingStore, CommandFailure> {
-    let missing =
-        || CommandFailure("ERROR: there is no database of recordings (DB_DISABLED)".to_owned());
-    context.app.recording_store.as_deref().ok_or_else(missing)
+    context.app.recording_store.as_deref().ok_or_else(|| super::no_recordings(context))
 }
 
 fn build_filter(

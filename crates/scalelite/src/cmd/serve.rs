@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::stores::STORE_FILE;
 use crate::config::{Config, Sources, read_store_settings};
-use crate::lifecycle::{self, Roles};
+use crate::lifecycle::{self, Roles, Service};
+use crate::reload::log_oddities;
+use crate::wiring::data_dir::Creation;
 use crate::wiring::{self, WiredApp, WiringError};
 
 use super::{CommandFailure, build_runtime, start_serving_log};
@@ -20,21 +22,28 @@ pub fn run(
     roles: Roles,
     accept_empty: bool,
 ) -> Result<(), CommandFailure> {
-    let _log = start_serving_log(&config, sources);
+    // The runtime comes first, so that SIGHUP does not end a process that starts.
+    let runtime = build_runtime(true)?;
+    let hangups = {
+        let _context = runtime.enter();
+        lifecycle::collect_hangups().map_err(|error| CommandFailure(format!("ERROR: {error}")))?
+    };
+    let log = start_serving_log(&config, sources);
+    log_oddities(sources);
     log_ignored_settings(sources);
     log_open_management(&config, sources);
     log_corrected_settings(sources);
     raise_open_file_limit();
     let mut stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     stores.accept_empty = accept_empty;
-    let wired = wiring::wire(&config, &stores)?;
+    let wired = wiring::wire(&config, &stores, Creation::Everything)?;
     if wired.secret_is_generated {
         tracing::info!("LOADBALANCER_SECRET not set: `scalelite secret` prints the generated one");
     }
-    let runtime = build_runtime(true)?;
+    let service = Service { config: &config, sources, roles, hangups, log: &log };
     let result = runtime.block_on(async {
         check_store(&wired, accept_empty).await?;
-        let run = lifecycle::run(&config, &wired, roles).await;
+        let run = lifecycle::run(service, &wired).await;
         run.map_err(|error| CommandFailure(format!("ERROR: {error}")))
     });
     runtime.shutdown_timeout(BLOCKED_WORK_TIMEOUT);

@@ -6,6 +6,7 @@ use bbb::{Query, checksum};
 
 use crate::output::print_line;
 
+use super::secret::no_secret;
 use super::{CommandContext, CommandFailure};
 
 /// Prints the signed URL of a call to the balancer, or to one of its servers.
@@ -33,8 +34,8 @@ pub async fn run(
     let base = url.unwrap_or_else(|| context.url.clone());
     let base = base.trim_end_matches('/').trim_end_matches("/bigbluebutton/api");
     let base = base.trim_end_matches("/bigbluebutton");
-    let no_secret = || CommandFailure("ERROR: no secret is configured".to_owned());
-    print_line(signed_url(&context.app, base, call, &query).ok_or_else(no_secret)?);
+    let signed = signed_url(&context.app, base, call, &query);
+    print_line(signed.ok_or_else(|| no_secret(context))?);
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! `status`: shows the state of all servers.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use app::admin::placement;
-use domain::{Server, twins};
+use app::admin::placement::{self, ServerOutlook};
+use domain::{Server, Timestamp, twins};
 use serde_json::json;
 
 use crate::output::table::{self, Cell};
@@ -24,9 +25,190 @@ const RAKE_HEADINGS: [&str; 10] = [
     "BBB VERSION",
     "TAG",
 ];
-/// Columns that the original does not have.
-const ADDITIONAL_HEADINGS: [&str; 5] =
-    ["EXPECTED USERS", "UPCOMING USERS", "FORECAST LOAD", "SAME AS", "FAILURES"];
+/// Width that the usual columns fit into.
+const NARROW_WIDTH: usize = 80;
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Column {
+    Hostname,
+    Id,
+    State,
+    Status,
+    Meetings,
+    Users,
+    LargestMeeting,
+    Videos,
+    Load,
+    BbbVersion,
+    Tag,
+    ExpectedUsers,
+    UpcomingUsers,
+    ForecastLoad,
+    SameAs,
+    Failures,
+}
+
+/// The usual columns.
+const NARROW: [Column; 6] = [
+    Column::Hostname,
+    Column::State,
+    Column::Status,
+    Column::Meetings,
+    Column::Users,
+    Column::Load,
+];
+
+/// The columns of the original, and those that it does not have.
+const WIDE: [Column; 15] = [
+    Column::Hostname,
+    Column::State,
+    Column::Status,
+    Column::Meetings,
+    Column::Users,
+    Column::LargestMeeting,
+    Column::Videos,
+    Column::Load,
+    Column::BbbVersion,
+    Column::Tag,
+    Column::ExpectedUsers,
+    Column::UpcomingUsers,
+    Column::ForecastLoad,
+    Column::SameAs,
+    Column::Failures,
+];
+
+impl Column {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Hostname => "HOSTNAME",
+            Self::Id => "ID",
+            Self::State => "STATE",
+            Self::Status => "STATUS",
+            Self::Meetings => "MEETINGS",
+            Self::Users => "USERS",
+            Self::LargestMeeting => "LARGEST MEETING",
+            Self::Videos => "VIDEOS",
+            Self::Load => "LOAD",
+            Self::BbbVersion => "BBB VERSION",
+            Self::Tag => "TAG",
+            Self::ExpectedUsers => "EXPECTED USERS",
+            Self::UpcomingUsers => "UPCOMING USERS",
+            Self::ForecastLoad => "FORECAST LOAD",
+            Self::SameAs => "SAME AS",
+            Self::Failures => "FAILURES",
+        }
+    }
+
+    fn cell(self, row: &StatusRow<'_>) -> Cell {
+        let StatusRow { server, servers, outlook, now } = row;
+        let text = |text: &str| Cell::text(printable(text));
+        let count = |count: u32| Cell::Number(count.to_string());
+        match self {
+            Self::Hostname => text(server.hostname()),
+            Self::Id => text(&server.id.0),
+            Self::State => Cell::text(server.state.name()),
+            Self::Status => Cell::text(server.health.state(*now).name()),
+            Self::Meetings => count(server.stats.meetings),
+            Self::Users => count(server.stats.users),
+            Self::LargestMeeting => count(server.stats.largest_meeting),
+            Self::Videos => count(server.stats.videos),
+            Self::Load => Cell::Number(format_load(server)),
+            Self::BbbVersion => text(server.bbb_version.as_deref().unwrap_or_default()),
+            Self::Tag => text(server.tag.as_deref().unwrap_or_default()),
+            Self::ExpectedUsers => Cell::Number(format!("{:.0}", outlook.expected_users)),
+            Self::UpcomingUsers => Cell::Number(format!("{:.0}", outlook.upcoming_users)),
+            Self::ForecastLoad => Cell::Number(format!("{:.1}", outlook.expected_load)),
+            Self::SameAs => text(&describe_twins(server, servers)),
+            Self::Failures => text(&describe_last_failure(server)),
+        }
+    }
+}
+
+/// A server, with what its row shows.
+struct StatusRow<'a> {
+    server: &'a Server,
+    servers: &'a [Server],
+    outlook: ServerOutlook,
+    now: Timestamp,
+}
+
+/// Which columns are shown.
+pub struct StatusTable {
+    columns: Vec<Column>,
+    /// Whether what the columns leave out is told below the table.
+    has_notes: bool,
+}
+
+impl StatusTable {
+    /// All columns, these columns, or the usual ones.
+    pub fn new(is_wide: bool, columns: Vec<Column>) -> Self {
+        match (is_wide, columns.is_empty()) {
+            (true, _) => Self { columns: WIDE.to_vec(), has_notes: false },
+            (false, true) => Self { columns: NARROW.to_vec(), has_notes: true },
+            (false, false) => Self { columns, has_notes: false },
+        }
+    }
+
+    async fn render(
+        &self,
+        context: &CommandContext,
+        servers: &[Server],
+    ) -> Result<String, CommandFailure> {
+        let outlooks = placement::forecast_servers(&context.app, servers).await?;
+        let headings: Vec<&str> = self.columns.iter().map(|column| column.heading()).collect();
+        let now = context.app.clock.now();
+        let rows = servers.iter().zip(outlooks).map(|(server, outlook)| {
+            let row = StatusRow { server, servers, outlook, now };
+            self.columns.iter().map(|column| column.cell(&row)).collect::<Vec<_>>()
+        });
+        let mut text = table::render(&headings, &rows.collect::<Vec<_>>());
+        if self.has_notes {
+            let problems = servers.iter().flat_map(|server| describe_problems(server, servers));
+            // In a pipe or file, each of them is one line.
+            let width = std::io::stdout().is_terminal().then_some(NARROW_WIDTH);
+            text.extend(problems.map(|problem| wrap(&problem, width.unwrap_or(usize::MAX))));
+        }
+        Ok(text)
+    }
+}
+
+/// What is said below the table about a server that failed lately or is listed twice.
+fn describe_problems(server: &Server, servers: &[Server]) -> Vec<String> {
+    let host = server.hostname();
+    let has_failed = server.health.failures > 0;
+    let failure = has_failed.then(|| format!("{host}: {}", describe_last_failure(server)));
+    let twins = Some(describe_twins(server, servers)).filter(|twins| !twins.is_empty());
+    let twins = twins.map(|twins| format!("{host}: is the same server as {twins}"));
+    failure.into_iter().chain(twins).collect()
+}
+
+/// Lines of these words that are not longer than so many characters, unless a word is.
+fn wrap(text: &str, width: usize) -> String {
+    let (mut lines, mut line) = (String::new(), String::new());
+    for word in printable(text).split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > width && !line.trim().is_empty() {
+            lines += &format!("{line}\n");
+            line = "   ".to_owned();
+        }
+        line += &format!(" {word}");
+    }
+    format!("{lines}{line}\n")
+}
+
+/// Prints the state of all servers: as JSON, again and again, or once.
+pub async fn run(
+    context: &CommandContext,
+    table: &StatusTable,
+    json: bool,
+    watch: bool,
+) -> Result<(), CommandFailure> {
+    match (json, watch) {
+        (true, _) => print_json(context).await,
+        (_, true) => self::watch(context, table).await,
+        _ => print_table(context, table).await,
+    }
+}
 
 /// Prints the table of the original's `rake status`.
 pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
@@ -38,32 +220,14 @@ pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFai
     Ok(())
 }
 
-/// Prints the table with additional columns: expected users, forecast load and the last failure.
-pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
+/// Prints the table.
+async fn print_table(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     print_line("");
     if !servers.is_empty() {
-        print_text(render_table(context, &servers).await?);
+        print_text(table.render(context, &servers).await?);
     }
     Ok(())
-}
-
-async fn render_table(
-    context: &CommandContext,
-    servers: &[Server],
-) -> Result<String, CommandFailure> {
-    let outlooks = placement::forecast_servers(&context.app, servers).await?;
-    let headings: Vec<&str> = RAKE_HEADINGS.iter().chain(&ADDITIONAL_HEADINGS).copied().collect();
-    let mut rows = table_rows(servers);
-    for ((row, server), outlook) in rows.iter_mut().zip(servers).zip(outlooks) {
-        row[2] = Cell::text(server.health.state(context.app.clock.now()).name());
-        let users = |users: f64| Cell::Number(format!("{users:.0}"));
-        row.extend([users(outlook.expected_users), users(outlook.upcoming_users)]);
-        row.push(Cell::Number(format!("{:.1}", outlook.expected_load)));
-        row.push(Cell::text(printable(&describe_twins(server, servers))));
-        row.push(Cell::text(printable(&describe_last_failure(server))));
-    }
-    Ok(table::render(&headings, &rows))
 }
 
 /// The last failure in one line: number of failures in a row, time, and reason.
@@ -82,19 +246,18 @@ pub fn describe_twins(server: &Server, servers: &[Server]) -> String {
 }
 
 /// Prints the table every two seconds until the output is closed.
-pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
     loop {
         let servers = list_sorted_servers(context).await?;
         let users = twins::total_stats(&servers).users;
         let meetings = context.app.pool.list_meetings(None).await?.len();
-        let table = match servers.is_empty() {
+        let text = match servers.is_empty() {
             true => String::new(),
-            false => render_table(context, &servers).await?,
+            false => table.render(context, &servers).await?,
         };
         // Cursor to the top left, then clear the terminal.
-        let clear =
-            if std::io::IsTerminal::is_terminal(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
-        let page = format!("{clear}{table}\n {meetings} meetings placed, {users} users\n");
+        let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        let page = format!("{clear}{text}\n {meetings} meetings placed, {users} users\n");
         if !print_text(page) {
             return Ok(());
         }
@@ -103,7 +266,7 @@ pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
 }
 
 /// Prints all servers as JSON, without secrets.
-pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
+async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
     let servers = list_sorted_servers(context).await?;
     let outlooks = placement::forecast_servers(&context.app, &servers).await?;
     let list: Vec<_> = servers
@@ -152,12 +315,15 @@ fn status_name(server: &Server) -> &'static str {
     if server.is_online() { "online" } else { "offline" }
 }
 
+fn format_load(server: &Server) -> String {
+    server.load.map(|load| format!("{load:?}")).unwrap_or_default()
+}
+
 /// The columns of the original.
 fn table_rows(servers: &[Server]) -> Vec<Vec<Cell>> {
     servers
         .iter()
         .map(|server| {
-            let load = server.load.map(|load| format!("{load:?}")).unwrap_or_default();
             let text = |text: Option<&str>| Cell::text(printable(text.unwrap_or_default()));
             vec![
                 text(Some(server.hostname())),
@@ -167,10 +333,36 @@ fn table_rows(servers: &[Server]) -> Vec<Vec<Cell>> {
                 Cell::text(server.stats.users.to_string()),
                 Cell::text(server.stats.largest_meeting.to_string()),
                 Cell::text(server.stats.videos.to_string()),
-                Cell::Number(load),
+                Cell::Number(format_load(server)),
                 text(server.bbb_version.as_deref()),
                 text(server.tag.as_deref()),
             ]
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_wrapped() {
+        let text = format!("bbb1: {}", "word ".repeat(40));
+        let wrapped = wrap(&text, NARROW_WIDTH);
+        assert!(
+            wrapped.lines().count() > 2 && wrapped.lines().all(|line| line.len() <= 80),
+            "{wrapped}"
+        );
+        assert_eq!(wrapped.split_whitespace().count(), 41);
+        assert_eq!(wrap("a b", 80), " a b\n");
+    }
+
+    #[test]
+    fn usual_columns_fit_with_host_names_of_30_characters() {
+        let cell = |text: &str| Cell::text(text);
+        let row = [&"h".repeat(30), "disabled", "probation", "100", "10000", "10000.0"].map(cell);
+        let headings = NARROW.map(Column::heading);
+        let table = table::render(&headings, &[row.to_vec()]);
+        assert!(table.lines().all(|line| line.len() <= NARROW_WIDTH), "{table}");
+    }
 }

@@ -107,6 +107,11 @@ impl PublicHost {
         &self.host
     }
 
+    /// The port; `None` for that of HTTPS.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// The host, with the port if it is not that of HTTPS.
     pub fn authority(&self) -> String {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))

@@ -23,6 +23,9 @@ impl Config {
             warn("VOICE_BRIDGE_MIN", Some(max.to_string()), format!("{problem}: {max} is used"));
             self.voice_bridge_min = self.voice_bridge_max;
         }
+        if self.https_redirect && !self.has_tls() {
+            warn("HTTPS_REDIRECT", None, "it has no effect without TLS_CERT or ACME".to_owned());
+        }
         let cdn = [
             ("CF_KEY_PAIR_ID", self.cf_key_pair_id.is_some()),
             ("CF_PRIVATE_KEY_B64", self.cf_private_key_b64.is_some()),
@@ -34,8 +37,10 @@ impl Config {
                 warn(name, None, "it has no effect without CLOUDFRONT_URL".to_owned());
             }
         }
+        self.derive_recording_dirs(effective);
         self.check_hosts()?;
         self.check_management()?;
+        self.check_tls()?;
         if self.s3_recording { self.check_s3() } else { Ok(()) }
     }
 

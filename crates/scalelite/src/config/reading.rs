@@ -1,5 +1,5 @@
 //! Reads a setting from its sources. A value that is not allowed stops the start, unless the setting is one of the
-//! original's and stands in the environment: an environment that works with the original always starts. Such a value is
+//! original's and stands in the environment or its file: an environment that works with the original always starts. Such a value is
 //! read as the original reads it, or the default is used, and a warning says which.
 
 use super::settings::Setting;
@@ -45,6 +45,7 @@ pub const ORIGINAL_SETTINGS: &[&str] = &[
     "VOICE_BRIDGE_MAX",
     "USE_EXTERNAL_VOICE_BRIDGE",
     "RECORDING_DISABLED",
+    "SCALELITE_RECORDING_DIR",
     "RECORDING_SPOOL_DIR",
     "RECORDING_WORK_DIR",
     "RECORDING_PUBLISH_DIR",
@@ -100,7 +101,7 @@ pub fn read_setting<T: SettingValue>(
         Some((text, origin)) => (text.trim().to_owned(), origin),
         None => (setting.default.to_owned(), SettingOrigin::Default),
     };
-    let is_lenient = matches!(origin, SettingOrigin::Environment(_) | SettingOrigin::File(_))
+    let is_lenient = !matches!(origin, SettingOrigin::Flag | SettingOrigin::Default)
         && ORIGINAL_SETTINGS.contains(&setting.name);
     let shown = |text: &str| match setting.secret && !text.is_empty() {
         true => "***".to_owned(),

@@ -7,89 +7,15 @@ use bbb::Algorithms;
 
 use super::reading::{EffectiveSetting, read_setting};
 use super::recording_values::{ByteReserve, Dirs, SecurityPolicy};
+pub use super::setting::Setting;
+use super::setting::settings;
 use super::sources::Sources;
 use super::values::{
-    AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
-    HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names, PairsSetting,
-    PlacementPolicySetting, PublicHost, Seconds, Secret, SettingValue, StoreUrl, Threshold,
+    AcmeChallenges, AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting,
+    Formats, GraceSeconds, HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names,
+    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, Seconds, Secret,
+    SettingValue, StoreUrl, Threshold,
 };
-
-/// The definition of a setting, without its value.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Name of its environment variable.
-    pub name: &'static str,
-    /// Other accepted names.
-    pub aliases: &'static [&'static str],
-    /// Heading under which the reference lists it.
-    pub group: &'static str,
-    /// Default value as text; empty if it is unset by default.
-    pub default: &'static str,
-    /// Accepted values, as the end of the sentence "it must be …".
-    pub accepts: &'static str,
-    /// Whether its value is hidden in all output.
-    pub secret: bool,
-    /// Whether it is a boolean, so that its flag needs no value.
-    pub switch: bool,
-    /// Description for the reference and for `--help`.
-    pub doc: &'static str,
-}
-
-impl Setting {
-    /// The name of its command-line flag, without the leading dashes.
-    pub fn flag(&self) -> String {
-        let name = self.name.strip_prefix("SCALELITE_").unwrap_or(self.name);
-        name.to_ascii_lowercase().replace('_', "-")
-    }
-
-    /// All names, the preferred one first.
-    pub fn names(&self) -> Vec<&'static str> {
-        std::iter::once(self.name).chain(self.aliases.iter().copied()).collect()
-    }
-}
-
-macro_rules! settings {
-    ($(
-        $group:literal {
-            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $name:literal $([$($alias:literal),+])? or $default:literal; )+
-        }
-    )+) => {
-        /// The values of all settings.
-        #[derive(Clone, Debug)]
-        pub struct Config {
-            $($( $(#[doc = $doc])+ pub $field: $type, )+)+
-        }
-
-        /// The definitions of all settings.
-        pub const SETTINGS: &[Setting] = &[$($( Setting {
-            name: $name,
-            aliases: &[$($($alias),+)?],
-            group: $group,
-            default: $default,
-            accepts: <$type as SettingValue>::ACCEPTS,
-            secret: <$type as SettingValue>::SECRET,
-            switch: <$type as SettingValue>::SWITCH,
-            doc: concat!($($doc),+),
-        }, )+)+];
-
-        impl Config {
-            /// Reads and checks all settings. Also returns them as text with their origins.
-            ///
-            /// # Errors
-            /// When a value is not allowed and cannot be read as the original reads it. The message is one
-            /// line with the setting, its value (unless secret) and the allowed values.
-            pub fn read(sources: &Sources) -> Result<(Self, Vec<EffectiveSetting>), String> {
-                let mut effective = Vec::new();
-                let mut settings = SETTINGS.iter();
-                let mut config = Self {
-                    $($( $field: read_setting(sources, settings.next(), &mut effective)?, )+)+
-                };
-                config.check(&mut effective)?;
-                Ok((config, effective))
-            }
-        }
-    };
-}
 
 settings! {
     "Front-ends" {
@@ -117,12 +43,17 @@ settings! {
         port: u16 = "PORT" or "3000";
         /// The address to listen on instead of all addresses, without TLS.
         bind: Option<BindAddress> = "BIND" or "";
+        /// Addresses and networks of the reverse proxies in front; `unix` stands for proxies that connect to a Unix socket. What they say of their
+        /// clients is believed: X-Forwarded-For, -Proto and -Host, Forwarded, and the PROXY protocol. Unset: nobody is believed, except that
+        /// anybody may say by X-Forwarded-Proto that the client uses HTTPS, as with the original.
+        trusted_proxies: Option<ProxyAddresses> = "TRUSTED_PROXIES" or "";
         /// Maximum number of requests that are answered at the same time; further ones wait, health checks do not. A sixteenth more
         /// connections may be open (16 at least); beyond that, those that wait for their client are closed, the oldest of the address with the
         /// most connections first.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
         /// Maximum number of connections of one address (IPv6: of a /64 network). For a further one, its oldest connection that has been idle
-        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A reverse proxy is one address.
+        /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A proxy of
+        /// TRUSTED_PROXIES may have three quarters, and this many requests of each of its clients are answered at the same time.
         max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
         /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
         /// quarter of it.
@@ -139,6 +70,39 @@ settings! {
         /// How long open requests may take to finish after SIGTERM, in seconds.
         shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
     }
+    "TLS" {
+        /// The certificate with its chain, in PEM format. If it is set, HTTPS is served on TLS_PORT, besides the plain port. Looked at every
+        /// three seconds.
+        tls_cert: Option<PathBuf> = "TLS_CERT" or "";
+        /// The private key of the certificate, in PEM format, without a password.
+        tls_key: Option<PathBuf> = "TLS_KEY" or "";
+        /// The port of HTTPS; 0 selects a free port.
+        tls_port: u16 = "TLS_PORT" or "443";
+        /// The address of HTTPS instead of all addresses.
+        tls_bind: Option<BindAddress> = "TLS_BIND" or "";
+        /// Whether HTTP/2 is offered over TLS.
+        tls_http2: bool = "TLS_HTTP2" or "true";
+        /// Redirect requests at the plain port to HTTPS, health checks excepted.
+        https_redirect: bool = "HTTPS_REDIRECT" or "false";
+        /// For how many seconds browsers use nothing but HTTPS for this host (Strict-Transport-Security). 0: they are not told.
+        hsts_max_age: Count = "HSTS_MAX_AGE" or "0";
+        /// Get and renew the certificate by ACME, which accepts the authority's terms of service, and serve HTTPS with it.
+        acme: bool = "ACME" or "false";
+        /// Mail addresses for the authority.
+        acme_contact: Option<Names> = "ACME_CONTACT" or "";
+        /// URL of the authority's directory.
+        acme_directory: String = "ACME_DIRECTORY" or "https://acme-v02.api.letsencrypt.org/directory";
+        /// The hosts of the certificate. Unset: URL_HOST and PLAYBACK_HOST.
+        acme_hosts: Option<Names> = "ACME_HOSTS" or "";
+        /// How the authority checks the hosts: at port 443 (tls-alpn-01), at port 80 (http-01), or the one and, after a failure, the other (auto).
+        acme_challenge: AcmeChallenges = "ACME_CHALLENGE" or "auto";
+        /// Authorities (PEM) that the authority's own HTTPS is checked with, besides those of the machine.
+        acme_ca_file: Option<PathBuf> = "ACME_CA_FILE" or "";
+        /// Identifier and key (base64url) of an account that the authority has elsewhere.
+        acme_eab_key_id: Option<Secret> = "ACME_EAB_KEY_ID" or "";
+        /// The key that belongs to ACME_EAB_KEY_ID.
+        acme_eab_key: Option<Secret> = "ACME_EAB_KEY" or "";
+    }
     "Management API" {
         /// Whether the management API (/scalelite/api/) exists.
         management_api_enabled: bool = "MANAGEMENT_API_ENABLED" or "true";
@@ -152,6 +116,10 @@ settings! {
         management_reveal_secret: Option<Secret> = "MANAGEMENT_REVEAL_SECRET" or "";
         /// Accept only calls of the management API whose token signs body, time and a nonce.
         management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
+    }
+    "Log" {
+        /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
+        command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";
     }
     "Store" {
         /// Directory of the embedded store and the generated secret.
@@ -262,6 +230,9 @@ settings! {
     "Recordings" {
         /// getRecordings returns an empty list, the other recording calls return notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
+        /// Directory with `spool`, `published`, `unpublished` and `recording/scalelite`, from which the settings below follow that are not
+        /// set. The original's units mount it into its containers.
+        recording_root: Option<PathBuf> = "SCALELITE_RECORDING_DIR" or "";
         /// Directory where archives of recordings arrive: from BBB servers by rsync or a shared file system, or by upload.
         recording_spool_dir: PathBuf = "RECORDING_SPOOL_DIR" or "/var/bigbluebutton/spool";
         /// Directory where archives are unpacked; best on the file system of the two directories below.
@@ -380,6 +351,14 @@ settings! {
         callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
         /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
         callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
+    }
+    "Backups" {
+        /// Directory in which a backup is made in every interval, best on another disk. Unset: none is made by itself.
+        backup_dir: Option<PathBuf> = "BACKUP_DIR" or "";
+        /// Time between two backups, in seconds.
+        backup_interval: Seconds = "BACKUP_INTERVAL" or "86400";
+        /// Number of backups in BACKUP_DIR that are kept. Only backups of the schedule are counted and deleted.
+        backup_keep: AtLeastOne = "BACKUP_KEEP" or "14";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

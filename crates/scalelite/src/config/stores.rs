@@ -1,6 +1,8 @@
 //! Locations of the stores, from settings and from the original's configuration files. Everything is
 //! read and checked here before any store is opened.
 
+mod hosts;
+
 use std::path::{Path, PathBuf};
 
 use adapters::postgres::address::{PgAddress, PgOptions};
@@ -8,6 +10,7 @@ use adapters::redis::address::{
     REDIS_PORT, RedisAddress, RedisEndpoint, RedisOptions, SENTINEL_PORT,
 };
 
+pub use self::hosts::StoreHost;
 use super::rails::{self, DATABASE_FILE, DatabaseFile, REDIS_FILE, RedisFile, non_empty};
 use super::values::StoreUrl;
 use super::{Config, Sources};
@@ -100,6 +103,21 @@ impl StoreSettings {
             RecordingStoreUrl::Postgres(postgres) => postgres.address.describe(),
             RecordingStoreUrl::Disabled => "nowhere (DB_DISABLED)".to_owned(),
         };
+        (state, recordings)
+    }
+}
+
+impl StoreSettings {
+    /// Both locations as [`Self::describe`] names them, with the path of the embedded store in this data directory.
+    pub fn describe_within(&self, data_dir: &Path) -> (String, String) {
+        let (mut state, mut recordings) = self.describe();
+        let path = data_dir.join(STORE_FILE).display().to_string();
+        if matches!(self.state, StateStoreUrl::Embedded) {
+            state.clone_from(&path);
+        }
+        if matches!(self.recordings, RecordingStoreUrl::Embedded) {
+            recordings = path;
+        }
         (state, recordings)
     }
 }

@@ -8,6 +8,8 @@ use domain::history::HistoryMode;
 pub use super::address_values::{BindAddress, PublicHost, Secret, StoreUrl};
 pub use super::list_values::{Formats, Hosts, Names, PairsSetting};
 use super::original_values::leading_number;
+pub use super::proxy_values::ProxyAddresses;
+pub use super::tls_values::AcmeChallenges;
 
 /// A value that is not allowed, as the original reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]

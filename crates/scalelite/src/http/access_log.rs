@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use app::api::RequestLog;
+use app::origin;
 use tokio::time::Instant;
+
+use super::peer::ShownAddress;
 
 /// Longest part of a meeting id that is logged, in characters: clients choose ids of any length.
 const MAX_LOGGED_ID_CHARS: usize = 128;
@@ -12,14 +15,15 @@ const MAX_LOGGED_ID_CHARS: usize = 128;
 /// before the response, it logs `client gone`.
 pub(super) struct AccessLogLine {
     call: &'static str,
+    client: ShownAddress,
     started: Instant,
     written: bool,
 }
 
 impl AccessLogLine {
     /// Starts the clock of a request. `call` is logged if the client disconnects.
-    pub(super) fn start(call: &'static str, started: Instant) -> Self {
-        Self { call, started, written: false }
+    pub(super) fn start(call: &'static str, client: ShownAddress, started: Instant) -> Self {
+        Self { call, client, started, written: false }
     }
 
     /// Writes the line.
@@ -30,7 +34,7 @@ impl AccessLogLine {
         summary: &RequestSummary<'_>,
     ) {
         self.written = true;
-        log_request(call, request_log, summary, self.started.elapsed());
+        log_request(call, self.client, request_log, summary, self.started.elapsed());
     }
 }
 
@@ -38,7 +42,8 @@ impl Drop for AccessLogLine {
     fn drop(&mut self) {
         if !self.written {
             let summary = RequestSummary { result: "client gone", status: 0, detail: None };
-            log_request(self.call, &RequestLog::default(), &summary, self.started.elapsed());
+            let (log, took) = (RequestLog::default(), self.started.elapsed());
+            log_request(self.call, self.client, &log, &summary, took);
         }
     }
 }
@@ -56,6 +61,7 @@ pub(super) struct RequestSummary<'a> {
 /// Logs a request.
 pub(super) fn log_request(
     call: &'static str,
+    client: ShownAddress,
     request_log: &RequestLog,
     summary: &RequestSummary<'_>,
     took: Duration,
@@ -67,12 +73,20 @@ pub(super) fn log_request(
     let meeting = request_log.meeting.as_deref().map(shorten_id).unwrap_or_default();
     let server = request_log.server.as_ref().map_or("", |id| id.0.as_str());
     let RequestSummary { result, status, detail } = *summary;
+    let host = request_log.host.as_deref();
+    let id = origin::request_id();
+    let request_id = id.as_deref();
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
     match detail {
-        None => tracing::info!(call, tenant, meeting, server, result, status, took_ms, "request"),
+        None => {
+            tracing::info!(
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, "request"
+            );
+        }
         Some(detail) => {
             tracing::warn!(
-                call, tenant, meeting, server, result, status, took_ms, detail, "request"
+                call, tenant, meeting, server, host, result, status, took_ms, %client, request_id, detail,
+                "request"
             );
         }
     }

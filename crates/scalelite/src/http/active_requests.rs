@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::connections::OpenConnection;
 use super::respond::ResponseBody;
@@ -59,6 +60,23 @@ impl ActiveRequests {
     }
 }
 
+impl ActiveRequests {
+    /// Returns when no request has been in flight for so long.
+    pub(super) async fn wait_until_idle(&self, time: Duration) {
+        let mut counts = self.0.subscribe();
+        loop {
+            let started = match counts.wait_for(|counts| counts.in_flight == 0).await {
+                Ok(counts) => counts.started,
+                Err(_) => return,
+            };
+            let next = counts.wait_for(|counts| counts.started > started);
+            if timeout(time, next).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// A request in flight.
 pub(super) struct RequestGuard {
     requests: ActiveRequests,
@@ -75,12 +93,12 @@ impl Drop for RequestGuard {
 /// The body of a response, which keeps its request in flight.
 pub(super) struct TrackedBody {
     body: ResponseBody,
-    _guard: RequestGuard,
+    guard: RequestGuard,
 }
 
 impl TrackedBody {
     pub(super) fn new(body: ResponseBody, guard: RequestGuard) -> Self {
-        Self { body, _guard: guard }
+        Self { body, guard }
     }
 }
 
@@ -92,7 +110,9 @@ impl Body for TrackedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.guard.connection.set_piece_waiting(frame.is_ready());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use app::api::{self, ApiError, JoinRefusal, RequestLog};
 use app::callbacks::CreateOrigin;
+use app::origin;
 use app::ports::BackendBody;
 use app::tenancy::Caller;
 use bbb::call::BodyKind;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::access_log::{RequestSummary, log_request};
 use super::body::{self, RequestContent};
 use super::message::{ApiRequest, HttpResponse};
+use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{host, join_retry, recordings, session_calls, text_tracks};
@@ -59,15 +61,18 @@ pub(super) async fn handle_call(
     let is_browser_join = call == ApiCall::Join && prefers_html(&request);
     let url_host = state.hosts.url_host().unwrap_or_default();
     let origin = state.hosts.playback_origin(&request);
-    let origin = origin.unwrap_or_else(|| host::request_origin(&request.headers, url_host));
-    let host = request.host.clone();
+    let origin = origin.unwrap_or_else(|| {
+        host::request_origin(&request.headers, request.client.is_https, url_host)
+    });
+    let (host, client) = (request.host.clone(), ShownAddress(request.client.address));
     let result = match verify_call(state, &caller, call, request).await {
         Ok(VerifiedCall { query, .. }) if recordings::is_recording_call(call) => {
             recordings::handle_call(state, caller, call, query, &origin).await
         }
         // In a box, so that a form that is awaited takes no room for what follows.
         Ok(verified) => {
-            let executing = execute_call(state, caller, call, host, verified, &mut request_log);
+            let executing =
+                execute_call(state, (caller, client, host), call, verified, &mut request_log);
             Box::pin(executing).await
         }
         Err(error) => Err(error),
@@ -181,9 +186,8 @@ async fn verify_call(
 
 async fn execute_call(
     state: &Arc<HttpState>,
-    caller: Caller,
+    (caller, client, host): (Caller, ShownAddress, String),
     call: ApiCall,
-    host: String,
     verified: VerifiedCall,
     request_log: &mut RequestLog,
 ) -> Result<Response<ResponseBody>, ApiError> {
@@ -196,7 +200,7 @@ async fn execute_call(
                 let origin = CreateOrigin { host: &host, secret: Some(&secret) };
                 app::create::create(&app, &caller, origin, query, body).await
             };
-            Box::pin(complete_and_log(state, call, create, request_log)).await
+            Box::pin(complete_and_log(state, (call, client), create, request_log)).await
         }
         ApiCall::End => {
             let app = app.clone();
@@ -204,7 +208,7 @@ async fn execute_call(
                 let mut request_log = RequestLog::for_caller(&caller);
                 (api::end(&app, &caller, &query, &mut request_log).await, request_log)
             };
-            Box::pin(complete_and_log(state, call, end, request_log)).await
+            Box::pin(complete_and_log(state, (call, client), end, request_log)).await
         }
         ApiCall::Join => return handle_join(state, &caller, query, request_log).await,
         ApiCall::IsMeetingRunning => {
@@ -239,20 +243,21 @@ async fn execute_call(
 /// outcome.
 async fn complete_and_log(
     state: &HttpState,
-    call: ApiCall,
+    (call, client): (ApiCall, ShownAddress),
     work: impl Future<Output = (Result<Bytes, ApiError>, RequestLog)> + Send + 'static,
     request_log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
     let (sender, receiver) = oneshot::channel();
     let started = Instant::now();
-    state.background.spawn(async move {
+    let completing = async move {
         if let Err((result, request_log)) = sender.send(work.await) {
             let result = result.as_ref().map_or_else(ApiError::key, |_| "ok");
             let detail = Some("completed after the client disconnected");
             let summary = RequestSummary { result, status: 0, detail };
-            log_request(call.name(), &request_log, &summary, started.elapsed());
+            log_request(call.name(), client, &request_log, &summary, started.elapsed());
         }
-    });
+    };
+    state.background.spawn(origin::keep_origin(completing));
     let (result, completed_log) = receiver.await.map_err(|_| ApiError::Internal)?;
     *request_log = completed_log;
     result

@@ -5,6 +5,9 @@ use http::{HeaderMap, header};
 
 use super::message::ApiRequest;
 
+/// Longest name of a host that is shown, in bytes.
+const MAX_SHOWN_HOST: usize = 255;
+
 /// The hosts that are served.
 #[derive(Clone, Debug, Default)]
 pub struct HostRules {
@@ -56,7 +59,7 @@ impl HostRules {
     /// Returns scheme and host at which the caller of a request finds its recordings, if that is not the host of the request.
     pub(super) fn playback_origin(&self, request: &ApiRequest) -> Option<String> {
         let (_, authority) = self.playback.as_ref()?;
-        let scheme = if is_https(&request.headers) { "https" } else { "http" };
+        let scheme = scheme(request.client.is_https);
         let tenant = request.tenant.as_deref().filter(|_| self.multitenancy);
         let label = tenant.map(|tenant| format!("{tenant}.")).unwrap_or_default();
         Some(format!("{scheme}://{label}{authority}"))
@@ -73,24 +76,25 @@ pub(super) fn requested_host(parts: &Parts) -> &str {
     }
 }
 
-/// Returns scheme and host, port included, as the client sees them. A proxy in front passes them on
-/// in headers; `default_host` is used if there is no `Host` header.
-pub(super) fn request_origin(headers: &HeaderMap, default_host: &str) -> String {
-    let scheme = if is_https(headers) { "https" } else { "http" };
+/// Returns scheme and host, port included, as the client sees them. `default_host` is used if there is no `Host` header.
+pub(super) fn request_origin(headers: &HeaderMap, is_https: bool, default_host: &str) -> String {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    format!("{scheme}://{}", host.unwrap_or(default_host))
+    format!("{}://{}", scheme(is_https), host.unwrap_or(default_host))
 }
 
-/// Returns whether the client uses TLS, as told by a proxy in front. Takes the first value of
-/// `X-Forwarded-Proto`, `X-Forwarded-Scheme` and `X-Forwarded-Ssl`.
-pub(super) fn is_https(headers: &HeaderMap) -> bool {
-    let first_value = |name: &str| {
-        let value = headers.get(name).and_then(|value| value.to_str().ok())?;
-        value.split(',').next().map(str::trim)
-    };
-    let scheme = first_value("x-forwarded-proto").or_else(|| first_value("x-forwarded-scheme"));
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
-        || first_value("x-forwarded-ssl").is_some_and(|ssl| ssl.eq_ignore_ascii_case("on"))
+fn scheme(is_https: bool) -> &'static str {
+    if is_https { "https" } else { "http" }
+}
+
+/// Returns a host that is not served as it may be shown: clients choose it freely.
+pub(super) fn shown_host(host: &str) -> &str {
+    let is_host =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
+    match host {
+        "" => "(none)",
+        _ if host.len() <= MAX_SHOWN_HOST && is_host(host) => host,
+        _ => "(not a host name)",
+    }
 }
 
 /// Returns whether a host is `url_host` or, with multitenancy, one of its subdomains.
@@ -161,18 +165,19 @@ mod tests {
 
     #[test]
     fn an_origin_has_the_scheme_and_host_of_the_request() {
-        let origin = |pairs: &[(&'static str, &str)]| {
-            let pairs = pairs
-                .iter()
-                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-            request_origin(&pairs.collect(), "default.test")
-        };
-        assert_eq!(origin(&[]), "http://default.test");
-        assert_eq!(origin(&[("host", "lb.test:8080")]), "http://lb.test:8080");
-        let behind_proxies = [("host", "lb.test"), ("x-forwarded-proto", "https, http")];
-        assert_eq!(origin(&behind_proxies), "https://lb.test");
-        assert_eq!(origin(&[("x-forwarded-ssl", "on")]), "https://default.test");
-        assert_eq!(origin(&[("x-forwarded-proto", "javascript")]), "http://default.test");
+        let mut headers = HeaderMap::new();
+        assert_eq!(request_origin(&headers, true, "default.test"), "https://default.test");
+        headers.insert(header::HOST, http::HeaderValue::from_static("lb.test:8080"));
+        assert_eq!(request_origin(&headers, false, "default.test"), "http://lb.test:8080");
+    }
+
+    #[test]
+    fn a_foreign_host_is_shown_if_it_is_one() {
+        assert_eq!(shown_host("10.0.0.1"), "10.0.0.1");
+        assert_eq!(shown_host(""), "(none)");
+        for odd in ["<b>", "a b", &"h".repeat(256)] {
+            assert_eq!(shown_host(odd), "(not a host name)");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The page for a browser whose join failed for now: it shows the reason and reloads itself.
 
+use app::origin;
 use askama::Template;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -16,12 +17,15 @@ const SECURITY_POLICY: HeaderValue =
 #[template(path = "join_retry.html")]
 struct JoinRetryPage<'a> {
     message: &'a str,
+    request_id: &'a str,
     retry_after_s: u16,
 }
 
 /// Builds the page, with status 503.
 pub(super) fn build_response(message: &str) -> Response<ResponseBody> {
-    let page = JoinRetryPage { message, retry_after_s: RETRY_AFTER_S };
+    let id = origin::request_id();
+    let request_id = id.as_deref().unwrap_or_default();
+    let page = JoinRetryPage { message, request_id, retry_after_s: RETRY_AFTER_S };
     // Rendering into a string does not fail.
     let page = page.render().unwrap_or_default();
     let mut response = respond::html(StatusCode::SERVICE_UNAVAILABLE, page);

@@ -1,43 +1,41 @@
 //! The listening socket, TCP or Unix: accepts a bounded number of connections and lets requests in
 //! flight finish when the process stops.
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio_io_timeout::TimeoutWriter;
+use tokio::time::timeout;
 
-use super::active_requests::{ActiveRequests, TrackedBody};
-use super::connections::{
-    Admission, ClientAddress, ConnectionRules, Connections, MeteredStream, OpenConnection,
-};
-use super::route::{Audience, handle};
+use super::connections::{ConnectionRules, Connections};
+use super::peer::Peer;
+use super::route::Audience;
+use super::serving::{ClientStream, ConnectionServer};
 use super::state::HttpState;
+use super::tls::TlsServer;
 use crate::config::values::BindAddress;
 
 /// Longest request line and headers of a request, in bytes.
-const MAX_HEAD_BYTES: usize = 128 * 1024;
+pub(super) const MAX_HEAD_BYTES: usize = 128 * 1024;
 
 /// Connections that the system keeps until they are accepted; the system may have a smaller limit.
 const BACKLOG: u32 = 4096;
 
 /// Longest time for which a client may take no bytes of a response. Without this limit a few
 /// thousand clients that do not read could hold all connections.
-const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
+pub(super) const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
 
 /// Pause after a failed accept, so that running out of file descriptors does not busy-loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// What answers requests; a reload exchanges it.
+pub type CurrentState = watch::Receiver<Arc<HttpState>>;
 
 /// An open socket.
 pub enum Listener {
@@ -145,15 +143,24 @@ pub struct ConnectionLimits {
     pub shutdown_timeout: Duration,
 }
 
+/// A socket that is served, and how.
+pub struct ServedSocket {
+    pub listener: Listener,
+    pub audience: Audience,
+    /// Handshakes of its connections; `None` without TLS.
+    pub tls: Option<Arc<TlsServer>>,
+    /// The connections that count together with its own.
+    pub connections: Connections,
+}
+
 /// Serves connections until `stop` becomes true, then lets requests in flight finish.
 pub async fn serve(
-    listener: Listener,
-    audience: Audience,
-    state: Arc<HttpState>,
+    socket: ServedSocket,
+    state: CurrentState,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let connections = Connections::new(limits.rules);
+    let ServedSocket { listener, audience, tls, connections } = socket;
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -162,15 +169,18 @@ pub async fn serve(
             accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok(accepted) => {
+            Ok((stream, address)) => {
+                let peer = state.borrow().proxies.peer(address);
+                let peer = Peer { is_tls: tls.is_some(), ..peer };
                 let server = ConnectionServer {
                     state: state.clone(),
                     audience,
+                    tls: tls.clone(),
                     idle_timeout: limits.idle_timeout,
                     watcher: graceful.watcher(),
                     stop: stop.clone(),
                 };
-                server.start(accepted, &connections);
+                server.start(stream, peer, &connections);
             }
             Err(error) => {
                 tracing::error!(%error, "accepting a connection failed");
@@ -184,102 +194,25 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    state.background.close();
+    let background = state.borrow().background.clone();
+    background.close();
     let finished = async {
         graceful.shutdown().await;
-        state.background.wait().await;
+        background.wait().await;
     };
-    if tokio::time::timeout(limits.shutdown_timeout, finished).await.is_err() {
+    if timeout(limits.shutdown_timeout, finished).await.is_err() {
         tracing::warn!("requests in flight aborted at shutdown");
     }
 }
 
-trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
-
-async fn accept(listener: &Listener) -> io::Result<(Box<dyn ClientStream>, ClientAddress)> {
+/// Accepts a connection. The address of a Unix socket is `None`.
+async fn accept(listener: &Listener) -> io::Result<(Box<dyn ClientStream>, Option<IpAddr>)> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok((Box::new(stream), address.ip().into()))
+            Ok((Box::new(stream), Some(address.ip())))
         }
-        Listener::Unix(listener, _) => {
-            Ok((Box::new(listener.accept().await?.0), ClientAddress::Local))
-        }
+        Listener::Unix(listener, _) => Ok((Box::new(listener.accept().await?.0), None)),
     }
-}
-
-/// What serves one connection.
-struct ConnectionServer {
-    state: Arc<HttpState>,
-    audience: Audience,
-    idle_timeout: Duration,
-    watcher: Watcher,
-    stop: watch::Receiver<bool>,
-}
-
-impl ConnectionServer {
-    /// Serves a connection as soon as it is admitted. Others are accepted meanwhile.
-    fn start(
-        mut self,
-        (stream, address): (Box<dyn ClientStream>, ClientAddress),
-        connections: &Connections,
-    ) {
-        if let Some(admission) = connections.try_admit(address) {
-            tokio::spawn(self.serve(stream, admission));
-        } else if let Some(place) = connections.take_waiting_place() {
-            let connections = connections.clone();
-            tokio::spawn(async move {
-                let admission = tokio::select! {
-                    _ = self.stop.wait_for(|stop| *stop) => None,
-                    admission = connections.admit(address) => admission,
-                };
-                drop(place);
-                if let Some(admission) = admission {
-                    self.serve(stream, admission).await;
-                }
-            });
-        }
-    }
-
-    async fn serve(self, stream: Box<dyn ClientStream>, admission: Admission) {
-        let (active, open) = (ActiveRequests::new(), admission.connection.clone());
-        let requests = (self.state, self.audience, active.clone());
-        let connection = serve_connection(stream, open.clone(), requests, self.idle_timeout);
-        let connection = self.watcher.watch(connection);
-        // Errors of a connection are its client's: it disconnected or sent no HTTP.
-        tokio::select! {
-            _ = connection => {}
-            () = open.wait_until_unwanted() => {}
-            () = active.wait_until_abandoned(self.stop) => {}
-        }
-        drop(admission);
-    }
-}
-
-/// Serves one connection. The HTTP library itself answers 414 to a target longer than 65 534
-/// bytes, and 431 to a head longer than [`MAX_HEAD_BYTES`].
-fn serve_connection(
-    stream: Box<dyn ClientStream>,
-    open: Arc<OpenConnection>,
-    (state, audience, active): (Arc<HttpState>, Audience, ActiveRequests),
-    idle_timeout: Duration,
-) -> impl GracefulConnection<Error = hyper::Error> {
-    let mut stream = TimeoutWriter::new(MeteredStream::new(stream, open.clone()));
-    stream.set_timeout(Some(MAX_WRITE_STALL));
-    let service = service_fn(move |request| {
-        let (state, connection) = (state.clone(), open.clone());
-        let guard = active.start(connection.clone());
-        async move {
-            let response = handle(state, audience, connection, request).await;
-            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, guard)))
-        }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(idle_timeout)
-        .max_header_size(MAX_HEAD_BYTES)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

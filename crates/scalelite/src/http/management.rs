@@ -4,7 +4,7 @@
 //! the body in hex), `iat` (the time in seconds) and `jti` (a random text). Each is accepted once, for five minutes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bbb::token::{Claims, TokenAlgorithm, verify};
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub struct ManagementRules {
     /// Whether only calls are accepted whose token signs the whole request.
     pub requires_tokens: bool,
     /// The `jti` of accepted tokens, and until when each is remembered, in ms since 1970.
-    pub used_tokens: UsedTokens,
+    pub used_tokens: Arc<UsedTokens>,
 }
 
 /// The tokens that were accepted lately.

@@ -5,6 +5,7 @@ use http::{Method, Response};
 
 use super::access_log::RequestSummary;
 use super::body::IncomingBody;
+use super::forwarded::Client;
 use super::respond::{self, ResponseBody};
 
 /// A request, with its query string exactly as it was sent.
@@ -13,6 +14,8 @@ pub(super) struct ApiRequest {
     pub(super) method: Method,
     /// The label of the host that may name a tenant; `None` if the host has no such label.
     pub(super) tenant: Option<String>,
+    /// Who sent it.
+    pub(super) client: Client,
     /// The requested host, without its port.
     pub(super) host: String,
     /// Raw query string.
@@ -44,18 +47,9 @@ impl HttpResponse {
 
     /// The response to a failed call of the BBB API.
     pub(super) fn failed(call: &'static str, error: &ApiError) -> Self {
-        let is_internal = matches!(
-            error,
-            ApiError::Unanswered(..)
-                | ApiError::Files(_)
-                | ApiError::Store(_)
-                | ApiError::NoVoiceBridge
-                | ApiError::Timeout
-                | ApiError::Internal
-        );
         let detail = match error {
             ApiError::Unanswered(_, cause) => Some(cause.to_string()),
-            _ => is_internal.then(|| error.to_string()),
+            _ => error.is_internal().then(|| error.to_string()),
         };
         // A BBB server chooses its error keys freely; only an alphanumeric one is logged.
         let is_key = error.key().chars().all(|c| c.is_ascii_alphanumeric());

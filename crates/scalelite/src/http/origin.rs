@@ -13,11 +13,11 @@ pub(super) struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// Reads the headers of a request.
-    pub(super) fn from_headers(headers: &'a HeaderMap) -> Self {
+    /// Reads the headers of a request. `secure` says whether its client uses TLS.
+    pub(super) fn from_headers(headers: &'a HeaderMap, secure: bool) -> Self {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let host = host.unwrap_or_default();
-        Self { secure: host::is_https(headers), host, base: host::request_origin(headers, host) }
+        Self { secure, host, base: host::request_origin(headers, secure, host) }
     }
 
     /// Returns whether the client uses TLS.

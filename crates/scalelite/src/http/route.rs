@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::ApiError;
+use app::origin::{self, Actor, WorkOrigin};
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
@@ -16,11 +17,17 @@ use tokio::time::{Instant, timeout};
 use super::access_log::AccessLogLine;
 use super::body::IncomingBody;
 use super::connections::OpenConnection;
+use super::forwarded::Client;
+use super::health::HealthQuestion;
 use super::host::ServedHost;
 use super::message::{ApiRequest, HttpResponse};
+use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
-use super::{admin, analytics, bbb_api, end_reports, framing, health, host, playback, upload};
+use super::{
+    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback,
+    request_id, upload,
+};
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
 /// long is cut off.
@@ -42,29 +49,59 @@ pub(super) async fn handle(
     connection: Arc<OpenConnection>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    if let Err(reason) = framing::check_head(&mut parts) {
-        return framing::refuse(reason, started);
+    let id = request_id::find_or_make(&parts.headers, state.app.entropy.as_ref());
+    let header = HeaderValue::from_str(&id);
+    let head = framing::check_head(&mut parts);
+    let client = match head {
+        Ok(()) => state.proxies.identify(connection.peer(), &mut parts),
+        Err(_) => Client::unread(connection.peer()),
+    };
+    let actor = Actor::Client(client.address);
+    let origin = WorkOrigin { request_id: Some(id), actor };
+    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
+    let request = Request::from_parts(parts, body);
+    let answering = Box::pin(answer(state, audience, connection, (client, head), request));
+    let mut response = origin::run_from(origin, answering).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(request_id::HEADER, header);
     }
+    response
+}
+
+async fn answer(
+    state: Arc<HttpState>,
+    audience: Audience,
+    connection: Arc<OpenConnection>,
+    (client, head): (Client, Result<(), &'static str>),
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let started = Instant::now();
+    if let Err(reason) = head {
+        return framing::refuse(reason, ShownAddress(client.address), started);
+    }
+    let (parts, body) = request.into_parts();
+    connection.set_client(client.address);
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
     let call = route.call_name();
-    let log_line = AccessLogLine::start(call, started);
+    let log_line = AccessLogLine::start(call, ShownAddress(client.address), started);
     let is_upload = matches!(route, Route::Upload(_));
     // Health checks are answered even if no other request is. A request with a body waits for its turn when it has proven its sender.
     let needs_turn = body.is_end_stream() && !matches!(route, Route::Health { .. });
     // Clients that send `Expect: 100-continue` read the response before they send the body.
-    let must_discard = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
+    // In HTTP/2 a response may overtake the body.
+    let is_http2 = parts.version == Version::HTTP_2;
+    let must_discard =
+        !body.is_end_stream() && !is_http2 && !parts.headers.contains_key(header::EXPECT);
     let body = IncomingBody::new(body, connection.clone());
     let handling = async {
         if needs_turn {
             connection.take_turn().await;
         }
-        dispatch(&state, audience, route, parts, body.clone()).await
+        dispatch(&state, audience, route, (client, parts), body.clone()).await
     };
-    // In a box, because the HTTP library reserves room for this function in each connection, whether it has a request or not.
-    let handling = AssertUnwindSafe(Box::pin(handling)).catch_unwind();
+    let handling = AssertUnwindSafe(handling).catch_unwind();
     let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
     let handled = match timeout(max_time, handling).await {
         Ok(Ok(handled)) => handled,
@@ -77,7 +114,8 @@ pub(super) async fn handle(
     }
     connection.start_response();
     let mut response = handled.response;
-    if !body.is_at_end() {
+    state.https.mark(client, response.headers_mut());
+    if !body.is_at_end() && !is_http2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -86,6 +124,7 @@ pub(super) async fn handle(
 /// The handler that a target leads to.
 enum Route<'a> {
     Health {
+        question: HealthQuestion<'a>,
         /// Whether it is answered on hosts other than `URL_HOST`.
         any_host: bool,
     },
@@ -97,6 +136,8 @@ enum Route<'a> {
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
+    /// Token of a challenge of the authority of certificates, which asks any host.
+    Challenge(&'a str),
     /// Record id.
     Upload(&'a str),
     /// A playback path or an unknown one: the whole target.
@@ -108,8 +149,10 @@ impl<'a> Route<'a> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match segments[..] {
-            ["health_check"] => Self::Health { any_host: true },
-            [] => Self::Health { any_host: false },
+            ["health_check"] => Self::Health { question: HealthQuestion::Stores, any_host: true },
+            ["livez"] => Self::Health { question: HealthQuestion::Alive, any_host: true },
+            ["readyz"] => Self::Health { question: HealthQuestion::Ready(query), any_host: true },
+            [] => Self::Health { question: HealthQuestion::Stores, any_host: false },
             // The doubled `api` comes from clients whose configured address ends in /api already.
             ["bigbluebutton"] | ["bigbluebutton", "api"] | ["bigbluebutton", "api", "api"] => {
                 Self::Index
@@ -119,6 +162,7 @@ impl<'a> Route<'a> {
             ["bigbluebutton", "api", call] | ["bigbluebutton", "api", "api", call] => {
                 Self::Bbb(call, query)
             }
+            [".well-known", "acme-challenge", token] => Self::Challenge(token),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             _ => Self::Other(target),
@@ -127,7 +171,7 @@ impl<'a> Route<'a> {
 
     /// Returns whether it is answered on every host.
     fn is_for_any_host(&self) -> bool {
-        matches!(self, Self::Health { any_host: true })
+        matches!(self, Self::Health { any_host: true, .. })
     }
 
     /// Returns the name of the call for the log: a known name or `-`, never a client's text.
@@ -135,6 +179,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Health { .. } => "health",
             Self::Index => "index",
+            Self::Challenge(_) => "certificate challenge",
             Self::Analytics => analytics::CALL_NAME,
             Self::EndReport(_) => end_reports::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
@@ -149,30 +194,39 @@ async fn dispatch(
     state: &Arc<HttpState>,
     audience: Audience,
     route: Route<'_>,
-    parts: Parts,
+    (client, parts): (Client, Parts),
     body: IncomingBody,
 ) -> HttpResponse {
+    if let Route::Challenge(token) = route {
+        return challenges::answer(state, token).await;
+    }
     let found = match audience {
         // Administrators name the socket as they reach it.
         Audience::Management => Some(ServedHost::default()),
         Audience::Public => state.hosts.find(host::requested_host(&parts)),
     };
     let Some(found) = found.or_else(|| route.is_for_any_host().then(ServedHost::default)) else {
-        let mut refusal = HttpResponse::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
-        refusal.result = "foreign host".to_owned();
-        return refusal;
+        return refuse_host(host::requested_host(&parts));
     };
     let host = host::requested_host(&parts).to_owned();
     let to_request = |query: &str, parts: Parts| ApiRequest {
         tenant: found.tenant,
+        client,
         host,
         method: parts.method,
         query: query.to_owned(),
         headers: parts.headers,
         body,
     };
+    let is_health = matches!(route, Route::Health { .. });
+    if audience == Audience::Public
+        && !is_health
+        && let Some(moved) = state.https.redirect(client, &parts)
+    {
+        return moved;
+    }
     match route {
-        Route::Health { .. } => health::check(state, audience).await,
+        Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Admin(call, query, is_usual) => {
             let is_reachable = match audience {
                 Audience::Management => true,
@@ -189,6 +243,7 @@ async fn dispatch(
         }
         // Pages of recordings must not be of the API's origin.
         _ if found.is_playback => HttpResponse::failed("-", &ApiError::Unsupported),
+        Route::Challenge(token) => challenges::answer(state, token).await,
         Route::Index => bbb_api::handle_index(state, &parts.method),
         Route::Analytics => Box::pin(analytics::handle_call(state, to_request("", parts))).await,
         Route::EndReport(query) => end_reports::handle_call(state, query).await,
@@ -199,6 +254,21 @@ async fn dispatch(
             Box::pin(upload::handle_call(state, record_id, to_request("", parts))).await
         }
     }
+}
+
+/// Refuses a request for a host that is not served. The log and the answer name it: most often a proxy in front does not pass on what the
+/// client asked for.
+fn refuse_host(host: &str) -> HttpResponse {
+    let host = host::shown_host(host);
+    let text = format!(
+        "The host name {host} is not served here (URL_HOST). A reverse proxy in front must pass on the host that its client asks for, \
+         for example with proxy_set_header Host $host in nginx.\n"
+    );
+    let mut refusal = HttpResponse::ok("-", respond::text(StatusCode::FORBIDDEN, text));
+    let headers = refusal.response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    refusal.result = format!("foreign host {host}");
+    refusal
 }
 
 async fn handle_other(

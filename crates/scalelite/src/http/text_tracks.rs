@@ -118,7 +118,7 @@ async fn list_tracks(
         return Err(TrackFailure::Refused("noCaptionsFound".to_owned(), message));
     }
     let playback_origin = state.hosts.playback_origin(request);
-    let origin = Origin::from_headers(&request.headers);
+    let origin = Origin::from_headers(&request.headers, request.client.is_https);
     let url = |path: &str| match &playback_origin {
         Some(playback_origin) => format!("{playback_origin}{path}"),
         None => origin.url(path),

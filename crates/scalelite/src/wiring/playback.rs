@@ -9,8 +9,11 @@ use app::playback::{AccessCookies, Playback};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{WiringError, load_or_create_secret};
+use super::WiringError;
+use super::data_dir::Creation;
+use super::secret_file::{load_or_create_secret, load_secret};
 use crate::config::recording_values::SecurityPolicy;
+use crate::config::stores::RecordingStoreUrl;
 use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::{Cdn, NotFoundPage, PlaybackService};
@@ -21,9 +24,8 @@ const KEY_BASE_FILE: &str = "secret-key-base";
 /// Builds the playback service; `None` without a database or with RECORDING_DISABLED.
 pub(super) fn build_playback_service(
     config: &Config,
-    stores: &StoreSettings,
     app: &App,
-    data_dir: &Path,
+    key_base: String,
 ) -> Result<Option<PlaybackService>, WiringError> {
     let Some(recordings) = app.recording_store.clone().filter(|_| !config.recording_disabled)
     else {
@@ -35,7 +37,7 @@ pub(super) fn build_playback_service(
         tokens: app.tokens.clone(),
         blobs: app.blobs.clone(),
         protection_enabled: config.protected_recordings_enabled,
-        access_cookies: AccessCookies::new(load_key_base(config, stores, data_dir)?, valid_ms),
+        access_cookies: AccessCookies::new(key_base, valid_ms),
         track_write_lock: Arc::default(),
     };
     let locales = config.locales_dir.as_deref();
@@ -51,18 +53,31 @@ pub(super) fn build_playback_service(
     }))
 }
 
-/// The key that signs access cookies: the setting, or a generated key if the store is not shared.
-fn load_key_base(
+/// The key that signs access cookies: the setting, or a generated key if the store is not shared. Empty if there is none, or no
+/// recordings to protect.
+pub(super) fn load_key_base(
     config: &Config,
     stores: &StoreSettings,
     data_dir: &Path,
+    creation: Creation,
 ) -> Result<String, WiringError> {
+    let has_recordings = !matches!(stores.recordings, RecordingStoreUrl::Disabled);
+    if !has_recordings || config.recording_disabled {
+        return Ok(String::new());
+    }
     if let Some(Secret(key)) = config.secret_key_base.as_ref().filter(|key| !key.0.is_empty()) {
         return Ok(key.clone());
     }
     if !stores.is_shared() {
         let path = data_dir.join(KEY_BASE_FILE);
-        return load_or_create_secret(&path).map_err(|error| WiringError::File(path, error));
+        let key = match creation {
+            Creation::Everything => load_or_create_secret(&path),
+            // Commands sign no cookies.
+            Creation::NamedStore | Creation::Nothing => {
+                load_secret(&path).map(Option::unwrap_or_default)
+            }
+        };
+        return key.map_err(|error| WiringError::File(path, error));
     }
     if config.protected_recordings_enabled {
         return Err(WiringError::KeyBaseNeeded(stores.describe().0));

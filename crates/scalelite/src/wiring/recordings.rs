@@ -6,6 +6,7 @@ use std::sync::Arc;
 use adapters::blobs::directories::DirectoryBlobs;
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use adapters::blobs::transfer::BlobsCopier;
+use adapters::directory_marks::{DirectoryMarks, WatchedDir};
 use adapters::spool::{ArchiveLimits, SpoolDir, UploadDir, UploadLimits};
 use app::App;
 use app::ports::{Blobs, Uploads};
@@ -17,29 +18,72 @@ use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
 
 use super::WiringError;
 use crate::config::Config;
+use crate::config::settings::SETTINGS;
 use crate::config::values::Secret;
+
+/// The file systems that are mounted at the start of the machine.
+pub(super) const FSTAB: &str = "/etc/fstab";
 
 /// Builds the storage of recording files: directories, or a bucket with S3_RECORDING.
 ///
 /// # Errors
 /// When the settings of S3 are not valid.
-pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+pub(super) fn build_blobs(
+    config: &Config,
+    marks: &Arc<DirectoryMarks>,
+) -> Result<Arc<dyn Blobs>, WiringError> {
     if config.s3_recording {
         return build_s3_blobs(config);
     }
-    Ok(build_directory_blobs(config))
+    Ok(Arc::new(open_directories(config).guarded_by(marks.clone())))
 }
 
 /// Builds the storage of recording files in the directories of the settings.
 pub fn build_directory_blobs(config: &Config) -> Arc<dyn Blobs> {
+    Arc::new(open_directories(config))
+}
+
+/// Why a directory that must exist cannot be used, and what to do about it; `None` if it can. `fstab` lists the file
+/// systems that are mounted at the start of the machine.
+pub fn find_directory_fault(
+    setting: &'static str,
+    dir: &Path,
+    data_dir: &Path,
+    fstab: &Path,
+) -> Option<(String, String)> {
+    let watched = WatchedDir { setting, path: dir.to_owned(), default_path: "" };
+    let marks = DirectoryMarks::new(vec![watched], data_dir, fstab.to_owned());
+    let fault = marks.find_faults().into_iter().next()?;
+    Some((fault.reason, fault.advice))
+}
+
+fn open_directories(config: &Config) -> DirectoryBlobs {
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
     let trash = config.recording_trash_dir.clone();
-    Arc::new(DirectoryBlobs::with_link_roots(
+    DirectoryBlobs::with_link_roots(
         published.clone(),
         unpublished.clone(),
         trash.unwrap_or_else(|| published.with_file_name("deleted")),
         config.recording_link_roots.0.clone(),
-    ))
+    )
+}
+
+/// Builds the marks of the directories that keep recordings; of none with RECORDING_DISABLED or without a database.
+pub fn build_directory_marks(config: &Config, data_dir: &Path) -> Arc<DirectoryMarks> {
+    let dir = |setting: &'static str, path: &PathBuf| {
+        let default_path = SETTINGS.iter().find(|one| one.name == setting);
+        let default_path = default_path.map_or("", |setting| setting.default);
+        WatchedDir { setting, path: path.clone(), default_path }
+    };
+    let mut dirs = Vec::new();
+    if !config.recording_disabled && !config.db_disabled {
+        dirs.push(dir("RECORDING_SPOOL_DIR", &config.recording_spool_dir));
+        if !config.s3_recording {
+            dirs.push(dir("RECORDING_PUBLISH_DIR", &config.recording_publish_dir));
+            dirs.push(dir("RECORDING_UNPUBLISH_DIR", &config.recording_unpublish_dir));
+        }
+    }
+    Arc::new(DirectoryMarks::new(dirs, data_dir, PathBuf::from(FSTAB)))
 }
 
 /// Builds the storage of recording files in the bucket of the settings.
@@ -108,7 +152,11 @@ fn build_s3_access(config: &Config) -> S3Settings {
 }
 
 /// Builds the importer of recordings; `None` without a database or with RECORDING_DISABLED.
-pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
+pub(super) fn build_importer(
+    config: &Config,
+    app: &App,
+    marks: &Arc<DirectoryMarks>,
+) -> Option<Importer> {
     let recording_store = app.recording_store.clone().filter(|_| !config.recording_disabled)?;
     let quarantine = config.recording_quarantine_dir.clone();
     let limits = ArchiveLimits {
@@ -125,6 +173,7 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
         quarantine.unwrap_or_else(|| config.recording_work_dir.join("quarantine")),
         limits,
         targets,
+        Some(marks.clone()),
     );
     Some(Importer {
         records: recording_store,
@@ -143,10 +192,11 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
 }
 
 /// Builds the uploads into the spool.
-pub(super) fn build_uploads(config: &Config) -> Arc<dyn Uploads> {
+pub(super) fn build_uploads(config: &Config, marks: &Arc<DirectoryMarks>) -> Arc<dyn Uploads> {
     let limits = UploadLimits {
         quota_bytes: config.recording_upload_quota_bytes.0,
         min_free: config.recording_min_free.0,
     };
-    Arc::new(UploadDir::new(config.recording_spool_dir.clone(), limits))
+    let uploads = UploadDir::new(config.recording_spool_dir.clone(), limits);
+    Arc::new(uploads.guarded_by(marks.clone()))
 }

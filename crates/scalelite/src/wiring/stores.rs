@@ -10,7 +10,8 @@ use adapters::sqlite::SqliteStore;
 use app::ports::{self, EmbeddedStore, Inspect};
 use app::store_migration::Stores;
 
-use super::{WiringError, prepare_dir};
+use super::WiringError;
+use super::data_dir::prepare_dir;
 use crate::config::stores::{
     RecordingStoreUrl, STORE_FILE, StateStoreUrl, StoreLocation, StoreSettings,
 };

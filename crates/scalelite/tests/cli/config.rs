@@ -48,6 +48,9 @@ async fn flags_override_the_environment() -> anyhow::Result<()> {
     assert_eq!(setting_line(&setup, &["--recording-disabled"], "RECORDING_DISABLED").await?, on);
     let dir = setup.folder().join("other");
     let data_dir = format!("--data-dir={}", dir.display());
+    std::fs::write(setup.folder().join("none.yml"), "servers: {}\n")?;
+    let sync = ["servers", "sync", "none.yml", &data_dir];
+    assert_eq!(process::run(&setup, &sync).await?.exit_code, 0);
     assert_eq!(process::run(&setup, &["liveness", &data_dir]).await?.exit_code, 0);
     assert!(dir.join("scalelite.db").exists() && !setup.folder().join("data").exists());
     Ok(())

@@ -81,7 +81,6 @@ async fn nothing_is_created_before_the_first_start() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_pool_without_servers_is_a_warning() -> anyhow::Result<()> {
     let mut cli = CliEnvironment::new(1).await?;
-    cli.run_ok("liveness").await?;
     let output = run_doctor(&cli.setup).await?;
     assert_eq!((output.exit_code, lines_with(&output, "warn").len()), (0, 2), "{}", output.stdout);
     assert!(lines_with(&output, "warn")[0].contains("servers: the pool is empty"));
@@ -114,7 +113,7 @@ async fn an_unreachable_server_is_a_failure_once_it_is_enabled() -> anyhow::Resu
     let closed = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/bigbluebutton/api", closed.local_addr()?);
     drop(closed);
-    let added = cli.run_ok(&format!("servers add {url} a-secret")).await?;
+    let added = cli.run(&format!("servers add {url} a-secret --force")).await?.stdout;
     let id = added.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
     // While the server is disabled, this is only a warning.
     let output = run_doctor(&cli.setup).await?;
@@ -135,7 +134,7 @@ async fn an_unreachable_server_is_a_failure_once_it_is_enabled() -> anyhow::Resu
 async fn a_server_without_tls_at_an_https_url_is_a_failure() -> anyhow::Result<()> {
     let cli = CliEnvironment::new(1).await?;
     let url = cli.server(1).url().replace("http:", "https:");
-    let added = cli.run_ok(&format!("servers add {url} a-secret")).await?;
+    let added = cli.run(&format!("servers add {url} a-secret --force")).await?.stdout;
     let id = added.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
     cli.run(&format!("servers enable {id}")).await?;
     let failure = only_failure(&run_doctor(&cli.setup).await?);
@@ -184,7 +183,7 @@ async fn a_data_directory_that_cannot_be_used_is_a_failure() -> anyhow::Result<(
     assert!(failure.contains("data directory: ") && failure.contains("cannot be created"));
 
     let data = setup.folder().join("data");
-    process::run(&setup, &["liveness"]).await?;
+    setup.create_store().await?;
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755))?;
     let output = run_doctor(&setup).await?;
     let warning = "warn     data directory: permissions: 755, accessible by other users";

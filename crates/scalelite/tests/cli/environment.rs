@@ -17,7 +17,9 @@ impl CliEnvironment {
     pub(crate) async fn new(servers: usize) -> anyhow::Result<Self> {
         let options = PoolOptions { servers, ..PoolOptions::default() };
         let pool = BbbPool::start(options).await?;
-        Ok(Self { setup: setup()?, pool, ids: Vec::new() })
+        let setup = setup()?;
+        setup.create_store().await?;
+        Ok(Self { setup, pool, ids: Vec::new() })
     }
 
     /// The simulated server with this number, counted from 1.

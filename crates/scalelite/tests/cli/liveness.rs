@@ -21,6 +21,7 @@ async fn assert_failure(setup: &Setup, text: &str) -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_usable_store_is_a_success() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     for _ in 0..2 {
         let output = run_liveness(&setup).await?;
         assert_eq!(
@@ -37,6 +38,7 @@ async fn a_usable_store_is_a_success() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_broken_store_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     assert_eq!(run_liveness(&setup).await?.exit_code, 0);
     let store = setup.folder().join("data").join("scalelite.db");
     for file in ["scalelite.db-wal", "scalelite.db-shm"] {
@@ -50,7 +52,7 @@ async fn a_broken_store_is_a_failure() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_created_is_a_failure() -> anyhow::Result<()> {
+async fn a_store_that_cannot_be_there_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
     let file = setup.folder().join("file");
     std::fs::write(&file, "")?;
@@ -62,6 +64,7 @@ async fn a_store_that_cannot_be_created_is_a_failure() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     assert_eq!(run_liveness(&setup).await?.exit_code, 0);
     let data = setup.folder().join("data");
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o500))?;

@@ -2,7 +2,9 @@
 
 mod config;
 mod doctor;
+mod env_file;
 mod environment;
+mod generate;
 mod liveness;
 mod meetings;
 mod migrate;
@@ -10,6 +12,7 @@ mod pipes;
 mod pool;
 mod rake;
 mod recordings;
+mod refusals;
 mod secret;
 mod servers;
 mod sign;

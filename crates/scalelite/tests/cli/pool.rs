@@ -49,7 +49,14 @@ async fn status_has_the_columns_of_the_original() -> anyhow::Result<()> {
     let trimmed =
         |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
     assert_eq!(trimmed(&cli.run_ok("rake status").await?), trimmed(expected));
-    let table = collapse_whitespace(&cli.run_ok("status").await?);
+    let narrow = cli.run_ok("status").await?;
+    assert!(narrow.lines().all(|line| line.len() <= 80), "{narrow}");
+    let table = collapse_whitespace(&narrow);
+    let row = "127.0.0.1 enabled online 2 110 220.0";
+    assert_eq!(table, ["", "HOSTNAME STATE STATUS MEETINGS USERS LOAD", row]);
+    let chosen = collapse_whitespace(&cli.run_ok("status --columns id,tag,users").await?);
+    assert_eq!(chosen, ["", "ID TAG USERS", "<id-1> blue 110"]);
+    let table = collapse_whitespace(&cli.run_ok("status --wide").await?);
     let headings = "HOSTNAME STATE STATUS MEETINGS USERS LARGEST MEETING VIDEOS LOAD BBB VERSION TAG \
                     EXPECTED USERS UPCOMING USERS FORECAST LOAD SAME AS FAILURES";
     let row = "127.0.0.1 enabled online 2 110 55 14 220.0 2.7.12 blue 0 0 220.0";
@@ -93,6 +100,7 @@ async fn commands_and_a_running_balancer_share_the_store() -> anyhow::Result<()>
 #[tokio::test]
 async fn commands_log_nothing_unless_a_level_is_set() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     assert_eq!(process::run(&setup, &["poll"]).await?.stderr, "");
     let mut cli = CliEnvironment::new(1).await?;
     cli.add_server(&[]).await?;

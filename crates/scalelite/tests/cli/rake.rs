@@ -110,6 +110,7 @@ async fn lists_of_meetings_are_separated_by_colons() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_program_answers_under_the_names_of_rake_and_bundle() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     for (name, arguments) in [
         ("rake", &["liveness"][..]),
         ("rails", &["liveness"]),
@@ -120,6 +121,7 @@ async fn the_program_answers_under_the_names_of_rake_and_bundle() -> anyhow::Res
         let mut command = tokio::process::Command::new(&link);
         command.args(arguments).env_clear().current_dir(setup.folder());
         command.env("SCALELITE_DATA_DIR", setup.folder().join("data"));
+        command.env("SCALELITE_ENV_FILE", "/dev/null");
         let output = command.output().await?;
         assert_eq!(String::from_utf8_lossy(&output.stdout), "success\n", "{name}: {output:?}");
     }

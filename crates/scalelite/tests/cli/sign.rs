@@ -14,6 +14,7 @@ fn checksum(algorithm: Algorithm, call: &str, query: &str, secret: &str) -> Stri
 #[tokio::test]
 async fn the_url_has_the_right_checksum() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     let sha256 = |call, query| checksum(Algorithm::Sha256, call, query, SECRET);
     let base = "https://lb.example.test/bigbluebutton/api";
     for address in ["https://lb.example.test", "https://lb.example.test/bigbluebutton/", base] {
@@ -60,6 +61,7 @@ async fn the_url_is_accepted() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_default_address_is_that_of_the_configuration() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("BIND", "").with_setting("PORT", "8080");
+    setup.create_store().await?;
     let output = process::run(&setup, &["sign", "getMeetings"]).await?.stdout;
     assert!(
         output.starts_with("http://localhost:8080/bigbluebutton/api/getMeetings?checksum="),

@@ -85,7 +85,7 @@ async fn every_secret_and_tag_is_the_same_after_yaml() -> anyhow::Result<()> {
     let cli = CliEnvironment::new(0).await?;
     for (port, text) in (1..).zip(TEXTS) {
         let url = format!("http://127.0.0.1:{port}/bigbluebutton/api");
-        let add = ["servers", "add", "--", &url, text, "1", text];
+        let add = ["servers", "add", "--force", "--", &url, text, "1", text];
         let output = process::run(&cli.setup, &add).await?;
         assert_eq!(output.exit_code, 0, "{output:?}");
     }

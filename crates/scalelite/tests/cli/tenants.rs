@@ -34,6 +34,7 @@ fn added_id(output: &str) -> anyhow::Result<String> {
 #[tokio::test]
 async fn tenants_are_added_changed_and_removed() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("MULTITENANCY_ENABLED", "true");
+    setup.create_store().await?;
     assert_eq!(run_ok(&setup, "tenants").await?, "Total number of tenants: 0\n");
     let output = run_ok(&setup, "tenants add acme s1:s2").await?;
     let acme = added_id(&output)?;
@@ -69,6 +70,7 @@ async fn tenants_are_added_changed_and_removed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn settings_are_added_and_removed_and_deleted_with_their_tenant() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("MULTITENANCY_ENABLED", "true");
+    setup.create_store().await?;
     let acme = added_id(&run_ok(&setup, "tenants add acme s1").await?)?;
     let output = run(&setup, "tenant-settings").await?;
     assert_eq!(output.stdout, "Tenant: acme\n");
@@ -101,6 +103,7 @@ async fn settings_are_added_and_removed_and_deleted_with_their_tenant() -> anyho
 #[tokio::test]
 async fn without_multitenancy_commands_fail() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     for command in ["tenants", "tenants add a b", "tenants remove a", "tenant-settings remove a"] {
         let disabled = "Multitenancy is disabled, task can not be completed\n";
         assert_eq!(run_failing(&setup, command).await?, disabled, "{command}");

@@ -6,14 +6,18 @@ use testkit::process;
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
     let setup = setup()?;
-    let wrong: [&[&str]; 18] = [
+    let wrong: [&[&str]; 22] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
         &["servers", "nonsense"],
         &["servers", "add"],
         &["servers", "add", "http://x"],
+        &["servers", "add", "http://x", "s", "--secret", "t"],
+        &["servers", "add", "http://x", "s", "1", "--multiplier", "2"],
         &["servers", "enable"],
+        &["status", "--columns", "nonsense"],
+        &["status", "--wide", "--columns", "users"],
         &["servers", "sync"],
         &["servers", "--table", "--json"],
         &["servers", "disable", "id", "--maybe"],
@@ -57,6 +61,7 @@ async fn help_and_version_succeed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn unknown_tasks_of_rake_fail() -> anyhow::Result<()> {
     let setup = setup()?;
+    setup.create_store().await?;
     for (task, error) in [
         ("nonsense", "ERROR: unknown task nonsense\n"),
         ("servers:add[x", "ERROR: `servers:add[x` is not a task of the form name[a,b]\n"),

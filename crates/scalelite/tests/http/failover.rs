@@ -291,7 +291,7 @@ async fn unrecorded_meetings_of_the_balancer_are_adopted() {
     server.preload(preload);
     // All state except the servers is lost.
     let id = server_id(&deployment, &server).await;
-    let forget = ["servers", "panic", &id, "--keep-state", "--skip-end-calls"];
+    let forget = ["servers", "panic", &id, "--yes", "--keep-state", "--skip-end-calls"];
     let output = deployment.product.setup().run_command(&forget).await.unwrap();
     assert!(output.status.success());
     let is_known = async |id: &str| {
@@ -307,7 +307,8 @@ async fn unrecorded_meetings_of_the_balancer_are_adopted() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     // That it is ours cannot be proven any more.
     assert!(listed.contains("\tforeign") && listed.contains("\tours"), "{listed}");
-    let output = deployment.product.setup().run_command(&["servers", "panic", &id]).await.unwrap();
+    let output =
+        deployment.product.setup().run_command(&["servers", "panic", &id, "--yes"]).await.unwrap();
     assert!(output.status.success());
     assert_eq!(server.meetings().len(), 2, "not ended unless named");
 }

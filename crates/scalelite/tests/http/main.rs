@@ -1,6 +1,8 @@
 //! Tests of the HTTP interface: the built binary over sockets, with simulated BBB servers.
 
 #[cfg(test)]
+mod acme;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod callbacks;
@@ -53,6 +55,10 @@ mod playback_host;
 #[cfg(test)]
 mod playback_links;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
+mod proxy_headers;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod regressions_input;
@@ -72,6 +78,10 @@ mod test_playback;
 mod text_tracks;
 #[cfg(test)]
 mod third_party_tools;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_tools;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]

@@ -70,7 +70,7 @@ async fn a_server_is_renamed_in_operation() {
     let url = server.url().replace("127.0.0.1", "localhost");
     product.add_server(&url, &server.secret()).await.unwrap();
     product.poll_servers().await.unwrap();
-    run(product, &["servers", "remove", &old]).await;
+    run(product, &["servers", "remove", &old, "--yes"]).await;
     product.poll_servers().await.unwrap();
     assert_eq!(users_of_only_meeting(&deployment), 20);
     let join = product.call("join", "meetingID=mm&fullName=A&role=VIEWER").await.unwrap();
@@ -133,7 +133,7 @@ async fn a_second_balancer_ends_nothing_of_the_first() {
         .map(|server| server["id"].as_str().unwrap().to_owned())
         .collect();
     run(&trial, &["servers", "disable", &ids[0], "--yes"]).await;
-    run(&trial, &["servers", "panic", &ids[1]]).await;
+    run(&trial, &["servers", "panic", &ids[1], "--yes"]).await;
     trial.poll_servers().await.unwrap();
     assert_eq!(count(), 4);
     for id in ["m1", "m2", "m3", "m4"] {
@@ -165,6 +165,6 @@ async fn a_meeting_that_another_balancer_created_a_moment_before_is_not_ours() {
     trial.poll_servers().await.unwrap();
     let id = list_servers(&trial).await[0]["id"].as_str().unwrap().to_owned();
     run(&trial, &["servers", "disable", &id, "--yes"]).await;
-    run(&trial, &["servers", "panic", &id]).await;
+    run(&trial, &["servers", "panic", &id, "--yes"]).await;
     assert_eq!(deployment.servers_with("mm").len(), 1);
 }

@@ -16,7 +16,8 @@ async fn assert_serves(stream: impl AsyncRead + AsyncWrite + Unpin) {
 
 /// The port that follows this prefix in the log.
 async fn logged_port(product: &Product, prefix: &str) -> u16 {
-    let is_logged = async || product.log().contains(prefix) && product.log().contains("data_dir");
+    let is_logged =
+        async || product.log().contains(prefix) && product.log().contains("state_store");
     wait_until("listening", is_logged).await.unwrap();
     let log = product.log();
     let text = log.split_once(prefix).unwrap().1;

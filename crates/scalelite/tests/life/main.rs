@@ -2,6 +2,8 @@
 //! and failures of the store.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod clock_steps;
 #[cfg(test)]
 mod crash;
@@ -10,9 +12,17 @@ mod ends;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod many_connections;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod regressions;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod service_manager;
 #[cfg(test)]
 mod spread;
 #[cfg(test)]

@@ -150,7 +150,7 @@ async fn servers_that_were_removed_leave_no_store_that_counts_as_lost() {
     let setup = deployment.product.setup().clone();
     let listed = deployment.product.call_management("getServers", None).await.unwrap();
     let id = listed[0]["id"].as_str().unwrap();
-    let removed = setup.run_command(&["servers", "remove", id]).await.unwrap();
+    let removed = setup.run_command(&["servers", "remove", id, "--yes"]).await.unwrap();
     assert!(removed.status.success(), "{removed:?}");
     deployment.product.terminate().await.unwrap();
     deployment.product.wait_for_exit().await.unwrap();

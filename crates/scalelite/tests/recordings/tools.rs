@@ -60,6 +60,8 @@ pub(crate) fn file_names(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    // The balancer marks directories of recordings.
+    names.retain(|name| name != ".scalelite-directory");
     names.sort();
     names
 }

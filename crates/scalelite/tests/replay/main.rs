@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod keyspace;
+mod migration;
 mod old_data;
+mod original;
 mod steps;
 
 use steps::replay_recording;

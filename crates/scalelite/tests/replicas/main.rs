@@ -22,6 +22,8 @@ mod proof;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod revivals;

@@ -32,7 +32,7 @@ async fn a_store_may_start_later(kind: StoreKind) -> anyhow::Result<()> {
     let name = if kind == StoreKind::Postgres { "PostgreSQL" } else { "Redis" };
     let is_logged = async || {
         let log = product.log();
-        log.contains("health check failed") && log.contains(name)
+        log.contains("part failed") && log.contains(name)
     };
     wait_until("logged", is_logged).await?;
     if let Some(postgres) = postgres {

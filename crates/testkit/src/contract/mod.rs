@@ -17,6 +17,7 @@ mod callbacks;
 mod case;
 mod catalog;
 mod catalog_changes;
+mod certificate_state;
 mod end_callbacks;
 mod failover;
 mod fixtures;
@@ -92,6 +93,7 @@ pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
         tenants::cases(),
         tokens::cases(),
         periodic_jobs::cases(),
+        certificate_state::cases(),
         racing(racing_state::cases()),
     ];
     pool_cases.chain(groups.into_iter().flatten()).collect()

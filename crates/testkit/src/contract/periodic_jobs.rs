@@ -87,6 +87,7 @@ async fn a_wrong_clock_does_not_block_later_runs(factory: StateFactory<'_>) {
 async fn runs_are_decided_by_the_domain(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     let (mut last, mut now): (Option<JobRun>, _) = (None, NOW);
+    assert_eq!(store.find_last_run("poll").await, None);
     let steps = [
         0,
         1,
@@ -113,5 +114,6 @@ async fn runs_are_decided_by_the_domain(factory: StateFactory<'_>) {
             }
             Err(due) => assert_eq!(claim, JobClaim::NotBefore(due)),
         }
+        assert_eq!(store.find_last_run("poll").await, last);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use app::ports::{
     JobClaim, KeptCreate, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
 };
+use domain::periodic_job::JobRun;
 use domain::tenant::Lrs;
 use domain::{MeetingKey, MeetingSession, Tenant, TenantChange, TenantSetting, Timestamp};
 
@@ -43,6 +44,19 @@ impl TestStateStore {
     pub(super) fn pool(&self) -> TestPoolStore {
         let pool: Arc<dyn PoolStore> = self.0.clone();
         TestPoolStore::from_pool(pool)
+    }
+
+    pub(super) async fn read_certificate_state(&self) -> Option<String> {
+        self.0.read_certificate_state().await.expect("read_certificate_state")
+    }
+
+    pub(super) async fn replace_certificate_state(
+        &self,
+        expected: Option<&str>,
+        new: &str,
+    ) -> bool {
+        let replaced = self.0.replace_certificate_state(expected, new).await;
+        replaced.expect("replace_certificate_state")
     }
 
     pub(super) async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> bool {
@@ -122,6 +136,10 @@ impl TestStateStore {
 
     pub(super) async fn forget_sessions(&self, before: Timestamp, max: usize) {
         self.0.forget_sessions(before, max).await.expect("forget_sessions");
+    }
+
+    pub(super) async fn find_last_run(&self, job: &str) -> Option<JobRun> {
+        self.0.find_last_run(job).await.expect("find_last_run")
     }
 
     pub(super) async fn claim_run(&self, job: &str, now: Timestamp, interval_ms: i64) -> JobClaim {

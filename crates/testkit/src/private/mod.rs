@@ -39,7 +39,10 @@ const MAX_PORT_TRIES: usize = 50;
 const PORT_RANGE: std::ops::Range<u16> = 12_000..32_000;
 
 /// Returns a port on which nothing listens at the moment.
-fn free_port() -> anyhow::Result<u16> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> anyhow::Result<u16> {
     let random = RandomState::new();
     let draws =
         (0..1_000_u64).map(|n| random.hash_one(n) % u64::from(PORT_RANGE.end - PORT_RANGE.start));

@@ -12,6 +12,7 @@ use app::ports::{
 };
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
+use domain::periodic_job::JobRun;
 use domain::poll::{PendingEnd, PollObservation, PollPolicy};
 use domain::{
     Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantChange, TenantSetting,
@@ -323,6 +324,10 @@ impl SessionHistory for FaultyStore {
 
 #[async_trait]
 impl PeriodicJobs for FaultyStore {
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+        self.read("find_last_run", self.store.find_last_run(job)).await
+    }
+
     async fn claim_run(
         &self,
         job: &str,

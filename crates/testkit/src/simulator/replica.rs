@@ -148,6 +148,8 @@ impl ReplicaContext {
             change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
+            known_hosts: Arc::default(),
+            failing_recipients: Arc::default(),
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),

@@ -10,6 +10,7 @@ use app::ports::{
 };
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
+use domain::periodic_job::JobRun;
 use domain::poll::{PendingEnd, PollObservation, PollPolicy};
 use domain::{
     AdminState, Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantChange,
@@ -306,6 +307,10 @@ impl SessionHistory for StoreProxy {
 
 #[async_trait]
 impl PeriodicJobs for StoreProxy {
+    async fn find_last_run(&self, job: &str) -> Result<Option<JobRun>, StoreError> {
+        self.memory().find_last_run(job).await
+    }
+
     async fn claim_run(
         &self,
         job: &str,

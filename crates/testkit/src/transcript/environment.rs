@@ -44,6 +44,7 @@ impl TranscriptEnvironment {
             let text = std::fs::read_to_string(entry.path())?;
             std::fs::write(setup.folder().join(entry.file_name()), mask.unmask(&text))?;
         }
+        setup.create_store().await?;
         Ok(TranscriptEnvironment { setup, pool, mask, _proxies: proxies })
     }
 

@@ -123,6 +123,9 @@ CREATE TABLE scalelite_own.periodic_jobs (
     started_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- What replicas share of the certificate that they get by ACME.
+CREATE TABLE scalelite_own.certificate_state (one bigint PRIMARY KEY CHECK (one = 1), sealed text NOT NULL);
+
 CREATE TABLE scalelite_own.store_id (one bigint PRIMARY KEY CHECK (one = 1), id text NOT NULL);
 
 -- Written to check that the store can be written.

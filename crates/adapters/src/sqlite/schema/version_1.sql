@@ -105,6 +105,9 @@ CREATE TABLE periodic_jobs (
     started_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What replicas share of the certificate that they get by ACME.
+CREATE TABLE certificate_state (one INTEGER PRIMARY KEY CHECK (one = 1), sealed TEXT NOT NULL) STRICT;
+
 CREATE TABLE store_id (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;
 
 -- Written to check that the store can be written.

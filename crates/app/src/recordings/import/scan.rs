@@ -95,7 +95,12 @@ impl Importer {
         let Some(archive) = self.claim_archive(&spooled.name, &token).await? else {
             return Ok(ImportResult::NotClaimed);
         };
-        tracing::info!(archive = archive.name, attempt = archive.attempts, "import started");
+        // A later attempt is news only if it ends otherwise.
+        let (name, attempt) = (&archive.name, archive.attempts);
+        match attempt {
+            0 | 1 => tracing::info!(archive = name, attempt, "import started"),
+            _ => tracing::debug!(archive = name, attempt, "import started"),
+        }
         let imported = tokio::select! {
             imported = self.import_claimed_archive(&archive, &token) => imported,
             () = self.renew_claim_until_lost(&archive.name, &token) => {
@@ -105,7 +110,7 @@ impl Importer {
         };
         let result = self.finish_import(&archive, &token, imported).await;
         match &result {
-            Ok(result) => log_result(&archive.name, result),
+            Ok(result) => log_result(&archive, result),
             // Unpacked files would otherwise stay as long as this process runs.
             Err(_) => self.spool.discard_unpacked(&token).await?,
         }
@@ -148,12 +153,19 @@ impl Importer {
     }
 }
 
-fn log_result(archive: &str, result: &ImportResult) {
+fn log_result(record: &ArchiveRecord, result: &ImportResult) {
+    let (archive, attempt) = (record.name.as_str(), record.attempts);
     match result {
         ImportResult::Done(records, note) => {
             tracing::info!(archive, records = records.join(","), note, "archive imported");
         }
+        ImportResult::Postponed(reason) if attempt > 1 => {
+            tracing::debug!(archive, attempt, reason, "import postponed");
+        }
         ImportResult::Postponed(reason) => tracing::warn!(archive, reason, "import postponed"),
+        ImportResult::Full(reason) if attempt > 1 => {
+            tracing::debug!(archive, attempt, reason, "archive not imported: no space left");
+        }
         ImportResult::Full(reason) => {
             tracing::error!(archive, reason, "archive not imported: no space left");
         }

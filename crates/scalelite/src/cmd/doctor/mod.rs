@@ -1,6 +1,7 @@
 //! `doctor`: checks everything the balancer depends on, and reports problems with advice. It continues
 //! after a failure as far as possible, so that one run reports all problems.
 
+mod certificate;
 mod directories;
 mod report;
 mod settings;
@@ -12,6 +13,8 @@ use app::ports::{Finding, FindingLevel};
 
 use crate::config::stores::{STORE_FILE, StoreSettings};
 use crate::config::{Config, Sources, read_store_settings, stores};
+use crate::wiring::data_dir::{Creation, expected_data_dir, find_data_dir};
+use crate::wiring::recordings::build_directory_marks;
 use crate::{telemetry, wiring};
 
 use super::{CommandFailure, build_runtime};
@@ -33,6 +36,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let read = Config::read(sources);
     let settings = read.as_ref().map(|(_, settings)| settings.as_slice());
     findings.push(settings::check_configuration(settings));
+    findings.extend(settings::check_env_file(sources));
     findings.extend(settings::check_values(settings.unwrap_or_default()));
     findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
@@ -41,10 +45,24 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
         return Ok(findings);
     };
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log(sources)));
-    let dir = wiring::expected_data_dir(&config);
+    let stores = read_store_settings(&config, sources);
+    let dir = match find_data_dir(&config) {
+        Err(error) if stores.as_ref().is_ok_and(StoreSettings::needs_data_dir) => {
+            let advice =
+                "run doctor as the user of the server, or name the directory: SCALELITE_DATA_DIR";
+            findings.push(Finding::fail("data directory", error.to_string(), advice));
+            let reason = "the data directory cannot be used";
+            findings.extend(["stores", "servers"].map(|check| Finding::skipped(check, reason)));
+            return Ok(findings);
+        }
+        found => found.unwrap_or_else(|_| expected_data_dir(&config)),
+    };
     findings.extend(directories::check_data_dir(&dir));
-    findings.extend(directories::check_recording_dirs(sources));
-    match read_store_settings(&config, sources) {
+    let faults = build_directory_marks(&config, &dir).find_faults();
+    findings.extend(directories::check_recording_dirs(&config, sources, &faults));
+    findings.extend(directories::check_backups(&config, wiring::current_time()));
+    findings.extend(certificate::check_files(&config));
+    match stores {
         Ok(stores) => {
             let stores = stores.into_read_only();
             findings.push(settings::check_secret(&config, &stores));
@@ -77,7 +95,7 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
         return ["store", "servers"].map(|check| Finding::skipped(check, reason)).to_vec();
     }
     let (state, recordings) = stores.describe();
-    let wired = match wiring::wire(config, stores) {
+    let wired = match wiring::wire(config, stores, Creation::Nothing) {
         Ok(wired) => wired,
         Err(error) => {
             let advice = "check that the store exists and that this user has access";
@@ -94,6 +112,7 @@ async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<
     for store in &wired.inspectors {
         findings.extend(store.inspect().await);
     }
+    findings.extend(certificate::check_acme(config, &wired.certificate_state).await);
     findings.extend(check_links(&wired).await);
     findings.extend(doctor::check_servers(&wired.app).await);
     findings

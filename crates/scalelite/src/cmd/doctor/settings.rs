@@ -4,22 +4,14 @@ use app::ports::Finding;
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::reading::EffectiveSetting;
-use crate::config::settings::SETTINGS;
 use crate::config::sources::SettingOrigin;
 use crate::config::values::Secret;
-use crate::config::{Config, Sources, StoreSettings};
+use crate::config::{Config, Sources, StoreSettings, names};
 
 /// Minimum length of a secret that is hard to guess.
 const MIN_SECRET_CHARS: usize = 16;
 /// Minimum number of distinct characters of such a secret.
 const MIN_DISTINCT_CHARS: usize = 8;
-/// Minimum length of a variable's name to be compared with settings: shorter names are similar by
-/// chance.
-const MIN_NAME_CHARS: usize = 8;
-/// Prefix of variables that only this program uses.
-const OWN_PREFIX: &str = "SCALELITE_";
-/// Minimum length of a name that may differ from a setting in two characters instead of one.
-const LONG_NAME_CHARS: usize = 12;
 
 /// Checks whether the settings could be read.
 pub fn check_configuration(read: Result<&[EffectiveSetting], &String>) -> Finding {
@@ -51,7 +43,24 @@ pub fn check_values(settings: &[EffectiveSetting]) -> Vec<Finding> {
         .collect()
 }
 
-/// Finds environment variables without effect and probably misspelled ones.
+/// Names the environment file, files that are not read beside it, and odd lines in it.
+pub fn check_env_file(sources: &Sources) -> Vec<Finding> {
+    let check = "environment file";
+    let mut findings =
+        vec![Finding::ok(check, format!("settings were read {}", sources.describe()))];
+    for path in sources.env_file().iter().flat_map(|file| &file.shadowed) {
+        let detail = format!("{} is not read", path.display());
+        let advice =
+            "only one file is read: move the settings that you need from it, and remove it";
+        findings.push(Finding::warn(check, detail, advice));
+    }
+    findings.extend(
+        sources.notes().into_iter().map(|note| Finding::warn(check, note, "look at that line")),
+    );
+    findings
+}
+
+/// Finds variables without effect and probably misspelled ones.
 pub fn check_variables(sources: &Sources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let check = |name: &str| format!("setting {name}");
@@ -64,41 +73,10 @@ pub fn check_variables(sources: &Sources) -> Vec<Finding> {
         let advice = "keep the original if you need this feature";
         findings.push(Finding::warn(check(name), "not implemented yet", advice));
     }
-    for name in sources.names().filter(|name| !is_known(name)) {
-        let advice = match suggest_name(name) {
-            Some(suggestion) => format!("did you mean {suggestion}?"),
-            None if name.starts_with(OWN_PREFIX) => "`scalelite config` shows all names".to_owned(),
-            None => continue,
-        };
-        findings.push(Finding::warn(check(name), "unknown setting", advice));
+    for unknown in names::find_unknown(sources) {
+        findings.push(Finding::warn(check(&unknown.name), "unknown setting", unknown.advice()));
     }
     findings
-}
-
-/// Names of all settings, those of the original without effect included.
-fn known_names() -> impl Iterator<Item = &'static str> {
-    let settings =
-        SETTINGS.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
-    let ignored = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_IMPLEMENTED);
-    settings.chain(ignored).copied()
-}
-
-fn is_known(name: &str) -> bool {
-    let secret = name.strip_suffix("_FILE").unwrap_or(name);
-    known_names().any(|known| known == name || known == secret)
-}
-
-/// The setting with the most similar name, if it is similar enough to be a misspelling.
-fn suggest_name(name: &str) -> Option<&'static str> {
-    if name.len() < MIN_NAME_CHARS {
-        return None;
-    }
-    let max_distance = if name.len() < LONG_NAME_CHARS { 1 } else { 2 };
-    let similar = known_names()
-        .filter(|known| known.len() >= MIN_NAME_CHARS)
-        .map(|known| (strsim::levenshtein(name, known), known))
-        .filter(|(distance, _)| *distance <= max_distance);
-    similar.min().map(|(_, known)| known)
 }
 
 /// Checks that the secrets of the front-ends are set and hard to guess.
@@ -138,36 +116,6 @@ fn is_weak(secret: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_with_typos_are_recognised() {
-        for (name, setting) in [
-            ("POLL_INTERVALL", "POLL_INTERVAL"),
-            ("LOADBALANCER_SECRETT", "LOADBALANCER_SECRET"),
-            ("LOADBALANCER_SCERET", "LOADBALANCER_SECRET"),
-            ("DATABASE_UR", "DATABASE_URL"),
-            ("DB_DISABLE", "DB_DISABLED"),
-            ("RECORDINGS_DISABLED", "RECORDING_DISABLED"),
-            ("SCALELITE_DATADIR", "SCALELITE_DATA_DIR"),
-        ] {
-            assert_eq!(suggest_name(name), Some(setting), "{name}");
-        }
-        for name in [
-            "PATH",
-            "HOME",
-            "LANG",
-            "HOSTNAME",
-            "REDIS_PORT",
-            "REDIS_HOST",
-            "DATABASE_USER",
-            "BINDIR",
-        ] {
-            assert!(!is_known(name) && suggest_name(name).is_none(), "{name}");
-        }
-        for name in ["LOADBALANCER_SECRET_FILE", "INTERVAL", "SECRET_KEY_BASE", "RAILS_ENV"] {
-            assert!(is_known(name), "{name}");
-        }
-    }
 
     #[test]
     fn weak_secrets_are_recognised() {

@@ -9,11 +9,12 @@ use std::path::Path;
 
 use app::admin;
 
-use self::command_line::{RakeCall, TaskArguments, parse_command_line};
+use self::command_line::{RakeCall, RakeTask, TaskArguments, parse_command_line};
 use super::poll::PollTarget;
 use super::servers::{change, list, sync};
 use super::{CommandContext, CommandFailure, meetings, poll, recordings, status, tenants};
 use crate::output::print_line;
+use crate::wiring::data_dir::Creation;
 
 /// The task that imports recordings until it is stopped.
 const WATCH_TASK: &str = "recordings:watch";
@@ -40,6 +41,44 @@ pub fn replace_called_name(arguments: Vec<OsString>) -> Vec<OsString> {
     names.chain(arguments.into_iter().skip(count)).collect()
 }
 
+/// Tasks that add something, and so may make a store.
+const ADDING_TASKS: [&str; 5] =
+    ["servers:add", "servers:addAll", "servers:sync", "tenants:add", "tenantSettings:add"];
+
+/// Runs a call that needs no store, such as tasks of Rails that have nothing to do here; `None` if it needs one.
+pub fn run_without_store(words: &[String]) -> Option<Result<(), CommandFailure>> {
+    match parse_command_line(words) {
+        Ok(RakeCall::Run(tasks)) => {
+            let results = tasks.iter().map(|task| task_list::prepare_simple_task(&task.name));
+            // Nothing is done before it is known that none of them needs a store.
+            let simple = results.collect::<Option<Vec<_>>>()?;
+            Some(simple.into_iter().try_for_each(|run| run()))
+        }
+        Ok(RakeCall::List(pattern)) => {
+            task_list::print_tasks(&pattern);
+            Some(Ok(()))
+        }
+        Ok(RakeCall::DryRun(tasks)) => {
+            task_list::print_dry_run(&tasks);
+            Some(Ok(()))
+        }
+        Ok(RakeCall::Version) => {
+            print_line(concat!("scalelite, version ", env!("CARGO_PKG_VERSION")));
+            Some(Ok(()))
+        }
+        Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// What these tasks may create.
+pub fn creation_for(words: &[String]) -> Creation {
+    let adds = |task: &RakeTask| ADDING_TASKS.contains(&task.name.as_str());
+    match parse_command_line(words) {
+        Ok(RakeCall::Run(tasks)) if tasks.iter().any(adds) => Creation::NamedStore,
+        _ => Creation::Nothing,
+    }
+}
+
 /// Splits the tasks of a call at the one that imports recordings: those before it, and whether it is there.
 pub fn split_at_watch(words: &[String]) -> (&[String], bool) {
     let is_run = matches!(parse_command_line(words), Ok(RakeCall::Run(_)));
@@ -49,16 +88,13 @@ pub fn split_at_watch(words: &[String]) -> (&[String], bool) {
     }
 }
 
-/// Runs tasks one after the other.
+/// Runs tasks one after the other, if [`run_without_store`] does not.
 pub async fn run(context: &CommandContext, words: &[String]) -> Result<(), CommandFailure> {
-    match parse_command_line(words)? {
-        RakeCall::List(pattern) => task_list::print_tasks(&pattern),
-        RakeCall::DryRun(tasks) => task_list::print_dry_run(&tasks),
-        RakeCall::Version => print_line(concat!("scalelite, version ", env!("CARGO_PKG_VERSION"))),
-        RakeCall::Run(tasks) => {
-            for task in tasks {
-                run_task(context, &task.name, &task.arguments).await?;
-            }
+    let RakeCall::Run(tasks) = parse_command_line(words)? else { return Ok(()) };
+    for task in tasks {
+        match task_list::prepare_simple_task(&task.name) {
+            Some(run) => run()?,
+            None => run_task(context, &task.name, &task.arguments).await?,
         }
     }
     Ok(())
@@ -110,13 +146,6 @@ async fn run_task(
         "recordings:update" => recordings::report_files(context, true, false).await.map(drop),
         "recordings:addToTenant" => recordings::add_to_tenant(context, &args.id(), &[]).await,
         "status" => status::print_rake_table(context).await,
-        "secret" => {
-            print_secret(context);
-            Ok(())
-        }
-        // Rails runs this before each of its tasks.
-        "environment" => Ok(()),
-        name if name.starts_with("db:") => task_list::run_database_task(name),
         "liveness" => poll::check_liveness(context).await,
         name if name.starts_with("tenant") => run_tenant_task(context, name, args).await,
         unknown => Err(unknown_task(unknown)),
@@ -159,12 +188,6 @@ async fn meeting_ids(
         return Err(CommandFailure("ERROR: no meeting is named".to_owned()));
     }
     Ok(ids)
-}
-
-/// Prints a secret of 128 hexadecimal digits, as Rails does.
-fn print_secret(context: &CommandContext) {
-    let bytes = std::iter::repeat_with(|| context.app.entropy.generate_bytes()).take(4).flatten();
-    print_line(bytes.map(|byte| format!("{byte:02x}")).collect::<String>());
 }
 
 async fn run_tenant_task(

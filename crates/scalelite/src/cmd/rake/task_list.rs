@@ -2,6 +2,7 @@
 
 use crate::cmd::CommandFailure;
 use crate::output::{print_line, print_note};
+use crate::wiring::secret_file::generate_rails_secret;
 
 use super::command_line::RakeTask;
 
@@ -80,8 +81,25 @@ pub fn print_dry_run(tasks: &[RakeTask]) {
     }
 }
 
+/// What a task does that needs no store; `None` if it needs one.
+pub fn prepare_simple_task(name: &str) -> Option<Box<dyn Fn() -> Result<(), CommandFailure>>> {
+    match name {
+        // Rails runs this before each of its tasks.
+        "environment" => Some(Box::new(|| Ok(()))),
+        "secret" => Some(Box::new(|| {
+            print_line(generate_rails_secret());
+            Ok(())
+        })),
+        name if name.starts_with("db:") => {
+            let name = name.to_owned();
+            Some(Box::new(move || run_database_task(&name)))
+        }
+        _ => None,
+    }
+}
+
 /// Does what a task of Rails about the database does here: nothing.
-pub fn run_database_task(name: &str) -> Result<(), CommandFailure> {
+fn run_database_task(name: &str) -> Result<(), CommandFailure> {
     if name.split(':').any(|part| DESTRUCTIVE.iter().any(|word| part.starts_with(word))) {
         return Err(CommandFailure(format!("ERROR: {name} is refused: it would delete data")));
     }

@@ -1,8 +1,11 @@
 //! Adds, changes and removes servers, with the texts of the original.
 
+use std::io::IsTerminal as _;
+
+use app::admin::probe::{self, Occupancy};
 use app::admin::servers::{self, NewServer, PanicOptions};
 use app::ports::ServerChange;
-use domain::AdminState;
+use domain::{AdminState, Server, ServerId};
 
 use super::admin_failure;
 use crate::cmd::{CommandContext, CommandFailure, print_declined, read_confirmation};
@@ -31,7 +34,56 @@ fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Adds a server.
+/// A server to add, as the command line names it.
+pub struct NewServerArgs {
+    /// URL of its API.
+    pub url: String,
+    /// Its secret.
+    pub secret: String,
+    /// Its load multiplier.
+    pub load_multiplier: Option<String>,
+    /// Its tag.
+    pub tag: Option<String>,
+    /// Whether it is added although it cannot be used.
+    pub force: bool,
+}
+
+/// Adds a server, if it answers as a BBB server and accepts the secret.
+pub async fn add_checked(
+    context: &CommandContext,
+    arguments: NewServerArgs,
+) -> Result<(), CommandFailure> {
+    let NewServerArgs { url, secret, load_multiplier, tag, force } = arguments;
+    check_multiplier(load_multiplier.as_deref())?;
+    if !secret.trim().is_empty() {
+        servers::check_url(&url).map_err(admin_failure)?;
+        let known = context.app.pool.list_servers().await?;
+        servers::check_url_is_free(&known, &url, None).map_err(admin_failure)?;
+        let server = Server::new(ServerId(String::new()), url.clone(), secret.clone());
+        if let Err(unusable) = probe::check(&context.app, &server).await {
+            if !force {
+                return Err(CommandFailure(format!(
+                    "ERROR: {unusable}. The server was not added; --force adds it nevertheless"
+                )));
+            }
+            print_note(format!("WARNING: {unusable}"));
+        }
+    }
+    add(context, Some(url), Some(secret), load_multiplier, tag).await
+}
+
+/// Refuses a load multiplier that is no number: it may be the tag.
+fn check_multiplier(text: Option<&str>) -> Result<(), CommandFailure> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(()) };
+    let Ok(number) = text.trim().parse::<f64>() else {
+        return Err(CommandFailure(format!(
+            "ERROR: `{text}` is no number: the load multiplier precedes the tag, which can also be given as --tag {text}"
+        )));
+    };
+    servers::check_multiplier(number).map(drop).map_err(admin_failure)
+}
+
+/// Adds a server without asking it, as the original does.
 pub async fn add(
     context: &CommandContext,
     url: Option<String>,
@@ -65,6 +117,18 @@ async fn apply_change(
     Ok(())
 }
 
+/// Like [`update`], for a command that refuses a load multiplier that is no number.
+pub async fn update_checked(
+    context: &CommandContext,
+    id: &str,
+    secret: Option<String>,
+    load_multiplier: Option<String>,
+    tag: Option<String>,
+) -> Result<(), CommandFailure> {
+    check_multiplier(load_multiplier.as_deref())?;
+    update(context, id, secret, load_multiplier, tag).await
+}
+
 /// Changes secret, load multiplier and tag, if they are given.
 pub async fn update(
     context: &CommandContext,
@@ -95,6 +159,55 @@ pub async fn set_join_url(
     apply_change(context, id, ServerChange { join_url, ..ServerChange::default() }).await
 }
 
+/// Asks before people are put out of meetings; whether to go on.
+///
+/// # Errors
+/// When nobody can be asked.
+async fn confirm(
+    context: &CommandContext,
+    server: &Server,
+    consequence: &str,
+) -> Result<bool, CommandFailure> {
+    let Occupancy { meetings, users, is_current } =
+        probe::count_users(&context.app, server).await?;
+    if users == 0 {
+        return Ok(true);
+    }
+    let people = match is_current {
+        true => format!("{users} users are in {meetings} meetings of {}", server.hostname()),
+        false => format!(
+            "{} does not answer; {users} users were in {meetings} meetings when it answered last",
+            server.hostname()
+        ),
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandFailure(format!(
+            "ERROR: {people}. Nothing was done; with --yes {consequence}"
+        )));
+    }
+    print_line(format!("WARNING: {people}: {consequence}."));
+    print_line("If you still wish to continue please enter `yes`");
+    let is_confirmed = read_confirmation();
+    if !is_confirmed {
+        print_declined();
+    }
+    Ok(is_confirmed)
+}
+
+/// Like [`remove`], but asks first if users are in meetings of the server.
+pub async fn remove_checked(
+    context: &CommandContext,
+    id: &str,
+    yes: bool,
+) -> Result<(), CommandFailure> {
+    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let consequence = "the balancer forgets these meetings, and users cannot join them any more";
+    if yes || confirm(context, &server, consequence).await? {
+        remove(context, id).await?;
+    }
+    Ok(())
+}
+
 /// Removes a server.
 pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Removing server {id}..."));
@@ -107,6 +220,28 @@ pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFai
     }
     print_line("OK");
     Ok(())
+}
+
+/// Like [`enable`], but fails if the server does not answer.
+pub async fn enable_checked(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    print_line(format!("Enabling server {id}..."));
+    let enable = ServerChange::with_state(AdminState::Enabled);
+    let server = servers::update(&context.app, id, enable).await.map_err(admin_failure)?;
+    let reason = server.health.last_failure.as_ref().map(|failure| failure.reason.clone());
+    match reason.filter(|_| !server.is_online() && server.health.failures > 0) {
+        Some(reason) => Err(CommandFailure(format!(
+            "ERROR: the server is enabled but cannot be used yet: {reason}. It gets meetings as soon as it answers"
+        ))),
+        None => {
+            if !server.is_online() {
+                print_note(
+                    "WARNING: the server is not online yet: more successful polls are needed",
+                );
+            }
+            print_line("OK");
+            Ok(())
+        }
+    }
 }
 
 /// Allows new meetings on a server.
@@ -144,6 +279,24 @@ pub async fn disable(context: &CommandContext, id: &str, yes: bool) -> Result<()
         }
     }
     print_line("OK");
+    Ok(())
+}
+
+/// Like [`panic`], but asks first if users are in meetings of the server.
+pub async fn panic_checked(
+    context: &CommandContext,
+    id: &str,
+    (keep_state, skip_end_calls): (bool, bool),
+    yes: bool,
+) -> Result<(), CommandFailure> {
+    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let consequence = match skip_end_calls {
+        true => "the balancer forgets these meetings, and users cannot join them any more",
+        false => "these meetings are ended, and their users put out",
+    };
+    if yes || confirm(context, &server, consequence).await? {
+        panic(context, id, keep_state, skip_end_calls).await?;
+    }
     Ok(())
 }
 

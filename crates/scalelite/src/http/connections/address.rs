@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use crate::http::peer::Peer;
+
 /// Connections that count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::http) enum ClientAddress {
+pub(super) enum ClientAddress {
     /// An IPv4 address.
     V4([u8; 4]),
     /// An IPv6 network of 64 bits, of which one customer has all addresses.
@@ -22,6 +24,18 @@ impl From<IpAddr> for ClientAddress {
                 Self::V6([a, b, c, d, e, f, g, h])
             }
         }
+    }
+}
+
+impl From<Option<IpAddr>> for ClientAddress {
+    fn from(address: Option<IpAddr>) -> Self {
+        address.map_or(Self::Local, Self::from)
+    }
+}
+
+impl From<Peer> for ClientAddress {
+    fn from(peer: Peer) -> Self {
+        peer.client().into()
     }
 }
 

@@ -25,6 +25,8 @@ const MAX_LINGER_BYTES: usize = 1 << 20;
 pub(in crate::http) struct MeteredStream<S> {
     stream: S,
     connection: Arc<OpenConnection>,
+    /// Whether requests come one after the other, each beginning with its head: not in HTTP/2.
+    has_heads: bool,
     linger: Linger,
 }
 
@@ -37,7 +39,12 @@ enum Linger {
 
 impl<S> MeteredStream<S> {
     pub(in crate::http) fn new(stream: S, connection: Arc<OpenConnection>) -> Self {
-        Self { stream, connection, linger: Linger::NotStarted }
+        Self { stream, connection, has_heads: true, linger: Linger::NotStarted }
+    }
+
+    /// The stream of a connection of HTTP/2, whose library limits what it reads.
+    pub(in crate::http) fn without_heads(stream: S, connection: Arc<OpenConnection>) -> Self {
+        Self { stream, connection, has_heads: false, linger: Linger::Ended }
     }
 }
 
@@ -84,6 +91,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.has_heads {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
         let is_head = matches!(self.connection.phase(), Phase::Idle | Phase::Head);
         let limit = match is_head {
             true => HEAD_PIECE_BYTES,
@@ -130,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.linger, Linger::NotStarted) {
+        if !self.has_heads || matches!(self.linger, Linger::NotStarted) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         }
         ready!(self.poll_linger(context));

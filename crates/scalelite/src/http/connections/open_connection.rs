@@ -1,20 +1,24 @@
 //! One open connection: what it waits for, since when, and the memory that its request holds.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::budget::ByteBudget;
+use super::client_use::ClientUse;
 use super::registry::Shared;
+use crate::http::peer::Peer;
+use crate::http::proxy_protocol;
 
 /// A connection holds so many bytes of a head without a reservation: the HTTP library allocates a buffer of this size anyway.
-const FREE_HEAD_BYTES: u64 = 8 * 1024;
+pub(super) const FREE_HEAD_BYTES: u64 = 8 * 1024;
 /// Most bytes at the beginning of a request without a blank. A method has a few; of a request that follows another one without a pause, some may
 /// have been read before.
 const MAX_BYTES_WITHOUT_BLANK: u64 = 8 * 1024;
 /// How many bytes of memory a byte of a head takes: buffers grow by doubling.
-const HEAD_BYTE_COST: u64 = 2;
+pub(super) const HEAD_BYTE_COST: u64 = 2;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +41,15 @@ impl Phase {
         [Self::Idle, Self::Head, Self::UnprovenBody, Self::Turn, Self::Answering];
 }
 
-/// What the connections of one address share.
+/// What the connections of one address share, and the requests that proxies pass on for it.
 #[derive(Debug)]
 pub(super) struct AddressUse {
+    pub(super) max_connections: usize,
     pub(super) connections: AtomicUsize,
+    /// Requests that proxies have passed on.
+    pub(super) passed_on: AtomicUsize,
+    /// One permit for each of these that is being answered.
+    pub(super) turns: Arc<Semaphore>,
     /// Part of the memory for clients that have proven nothing.
     pub(super) unproven: ByteBudget,
     /// Tells a connection that waits until it is admitted that another one has been closed.
@@ -50,8 +59,17 @@ pub(super) struct AddressUse {
 /// An open connection.
 #[derive(Debug)]
 pub(in crate::http) struct OpenConnection {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) address: Arc<AddressUse>,
+    pub(super) peer: Peer,
+    /// Of a request of HTTP/2: its connection.
+    pub(super) parent: Option<Arc<Self>>,
+    /// Of a connection of HTTP/2: its requests.
+    pub(super) streams: Mutex<Vec<Weak<Self>>>,
+    /// Of a request of HTTP/2: since when a piece of its response has waited for the client; 0 if none does.
+    pub(super) piece_since_ms: AtomicU64,
+    /// The client of the current request, if a proxy has passed it on.
+    client: Mutex<Option<ClientUse>>,
     phase: AtomicU8,
     /// When the phase began, in ms since the start of the process.
     since_ms: AtomicU64,
@@ -75,11 +93,16 @@ pub(in crate::http) struct OpenConnection {
 }
 
 impl OpenConnection {
-    pub(super) fn new(shared: Arc<Shared>, address: Arc<AddressUse>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, address: Arc<AddressUse>, peer: Peer) -> Self {
         let since_ms = AtomicU64::new(shared.now_ms());
         Self {
             shared,
             address,
+            peer,
+            parent: None,
+            streams: Mutex::default(),
+            piece_since_ms: AtomicU64::new(0),
+            client: Mutex::default(),
             phase: AtomicU8::new(Phase::Idle as u8),
             since_ms,
             is_write_blocked: AtomicBool::new(false),
@@ -95,14 +118,41 @@ impl OpenConnection {
         }
     }
 
+    /// Returns the other end.
+    pub(in crate::http) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Takes note of whom a proxy has passed on the current request for: the limits of that address apply.
+    pub(in crate::http) fn set_client(&self, client: Option<IpAddr>) {
+        if self.peer.is_shared() && client != self.peer.client() {
+            *self.lock_client() = Some(self.shared.start_client(client.into()));
+        }
+    }
+
+    /// Gives back what a request took of the limits of its client.
+    pub(super) fn forget_client(&self) {
+        if self.peer.is_proxy {
+            let client = self.lock_client().take();
+            drop(client);
+        }
+    }
+
+    fn lock_client(&self) -> MutexGuard<'_, Option<ClientUse>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn phase(&self) -> Phase {
         let phase = usize::from(self.phase.load(Ordering::Acquire));
         Phase::ALL.get(phase).copied().unwrap_or(Phase::Answering)
     }
 
-    fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&self, phase: Phase) {
         if self.phase.swap(phase as u8, Ordering::AcqRel) != phase as u8 {
             self.since_ms.store(self.shared.now_ms(), Ordering::Relaxed);
+            if let Some(connection) = &self.parent {
+                connection.follow_streams();
+            }
         }
     }
 
@@ -141,6 +191,7 @@ impl OpenConnection {
         drop(self.lock_turn().take());
         self.give_back_unproven();
         self.shared.buffered.give_back(self.buffered_bytes.swap(0, Ordering::Relaxed));
+        self.forget_client();
         self.set_phase(Phase::Idle);
     }
 
@@ -148,6 +199,9 @@ impl OpenConnection {
     pub(in crate::http) async fn take_turn(&self) {
         if self.lock_turn().is_some() {
             return;
+        }
+        if self.peer.is_proxy {
+            self.wait_for_turn_of_client().await;
         }
         let turn = self.wait_for_turn().await;
         *self.lock_turn() = turn;
@@ -164,6 +218,28 @@ impl OpenConnection {
         let turn = requests.clone().acquire_owned().await.ok();
         self.set_phase(Phase::Answering);
         turn
+    }
+
+    /// Waits until fewer requests of the same client are being answered, if a proxy has passed it on.
+    async fn wait_for_turn_of_client(&self) {
+        let Some(turns) = self.lock_client().as_ref().map(|client| client.used.turns.clone())
+        else {
+            return;
+        };
+        let turn = match turns.clone().try_acquire_owned() {
+            Ok(turn) => Some(turn),
+            Err(_) => {
+                if !self.is_proven() {
+                    self.set_phase(Phase::Turn);
+                }
+                let turn = turns.acquire_owned().await.ok();
+                self.set_phase(Phase::Answering);
+                turn
+            }
+        };
+        if let Some(client) = self.lock_client().as_mut() {
+            client.turn = turn;
+        }
     }
 
     fn lock_turn(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
@@ -214,6 +290,11 @@ impl OpenConnection {
     }
 
     fn hold_unproven(&self, bytes: u64) -> bool {
+        if self.peer.is_proxy
+            && let Some(client) = self.lock_client().as_mut()
+        {
+            return client.hold_unproven(bytes);
+        }
         if !self.address.unproven.take(bytes) {
             return false;
         }
@@ -229,6 +310,11 @@ impl OpenConnection {
         let bytes = self.unproven_bytes.swap(0, Ordering::Relaxed);
         self.address.unproven.give_back(bytes);
         self.shared.unproven.give_back(bytes);
+        if self.peer.is_proxy
+            && let Some(client) = self.lock_client().as_mut()
+        {
+            client.give_back_unproven();
+        }
     }
 
     /// Takes note of bytes of a head.
@@ -240,6 +326,9 @@ impl OpenConnection {
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let before = self.head_bytes.fetch_add(count, Ordering::Relaxed);
         let after = before.saturating_add(count);
+        if before == 0 {
+            self.note_first_bytes(bytes);
+        }
         if !self.has_blank.load(Ordering::Relaxed) {
             // A blank follows the method. The HTTP library would wait for it until the head is too long.
             let has_blank = bytes.iter().any(u8::is_ascii_whitespace);
@@ -254,6 +343,13 @@ impl OpenConnection {
             Ok(())
         } else {
             Err("too many long heads at the same time")
+        }
+    }
+
+    /// Logs that somebody who is not believed uses the PROXY protocol.
+    pub(in crate::http) fn note_first_bytes(&self, bytes: &[u8]) {
+        if !self.peer.is_proxy && proxy_protocol::is_beginning(bytes) {
+            self.shared.note_unknown_proxy(&self.peer);
         }
     }
 

@@ -12,7 +12,10 @@ use tokio::time::{Instant, timeout};
 use super::ConnectionRules;
 use super::address::ClientAddress;
 use super::budget::ByteBudget;
+use super::client_use::ClientUse;
 use super::open_connection::{AddressUse, OpenConnection, Phase};
+use crate::http::notices::Notice;
+use crate::http::peer::{Peer, ShownAddress};
 
 /// Part of the memory for clients that have proven nothing that one address may take.
 const ADDRESS_SHARE: u64 = 4;
@@ -48,6 +51,7 @@ pub(super) struct Shared {
     pub(super) discards: Semaphore,
     pub(super) unproven: ByteBudget,
     pub(super) buffered: ByteBudget,
+    unknown_proxy: Notice,
     open: Mutex<OpenSet>,
     /// One permit for each connection that waits until it is admitted.
     waiting: Arc<Semaphore>,
@@ -68,7 +72,7 @@ struct OpenSet {
 
 /// All open connections of a socket.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Connections(Arc<Shared>);
+pub struct Connections(Arc<Shared>);
 
 /// A connection that was admitted. Dropping this makes room for another.
 pub(in crate::http) struct Admission {
@@ -79,7 +83,8 @@ pub(in crate::http) struct Admission {
 }
 
 impl Connections {
-    pub(in crate::http) fn new(rules: ConnectionRules) -> Self {
+    /// None so far, with these limits.
+    pub fn new(rules: ConnectionRules) -> Self {
         let max_requests = rules.max_requests.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             started: Instant::now(),
@@ -89,13 +94,14 @@ impl Connections {
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             unproven: ByteBudget::new(rules.max_unproven_bytes),
             buffered: ByteBudget::new(rules.max_buffered_bytes),
+            unknown_proxy: Notice::default(),
             open: Mutex::default(),
         }))
     }
 
     /// Admits a connection, closing others for it if that is necessary and just; `None` if it has to wait.
-    pub(in crate::http) fn try_admit(&self, address: ClientAddress) -> Option<Admission> {
-        self.0.try_admit(address)
+    pub(in crate::http) fn try_admit(&self, peer: Peer) -> Option<Admission> {
+        self.0.try_admit(peer)
     }
 
     /// Returns a place among the connections that wait until they are admitted; `None` if too many wait already.
@@ -104,12 +110,12 @@ impl Connections {
     }
 
     /// Waits until a connection is admitted; `None` if that takes too long.
-    pub(in crate::http) async fn admit(&self, address: ClientAddress) -> Option<Admission> {
+    pub(in crate::http) async fn admit(&self, peer: Peer) -> Option<Admission> {
         let deadline = Instant::now() + MAX_WAIT;
         while Instant::now() < deadline {
-            let room = self.0.room_of(address);
+            let room = self.0.room_of(peer);
             let room = room.notified();
-            if let Some(admission) = self.0.try_admit(address) {
+            if let Some(admission) = self.0.try_admit(peer) {
                 return Some(admission);
             }
             // Most connections wait for others of their address. What happens to those of other addresses is looked at now and then.
@@ -135,10 +141,36 @@ impl Shared {
     }
 
     /// Returns what tells connections of this address that another one has been closed.
-    fn room_of(&self, address: ClientAddress) -> Arc<Notify> {
+    fn room_of(&self, peer: Peer) -> Arc<Notify> {
         let mut open = self.lock_open();
-        let address_use = open.addresses.entry(address).or_insert_with(|| self.new_address());
+        let address_use =
+            open.addresses.entry(peer.into()).or_insert_with(|| self.new_address(peer.is_shared()));
         address_use.room.clone()
+    }
+
+    /// Takes note of a request that a proxy has passed on for this client.
+    pub(super) fn start_client(self: &Arc<Self>, client: ClientAddress) -> ClientUse {
+        let mut open = self.lock_open();
+        let used = open.addresses.entry(client).or_insert_with(|| self.new_address(false)).clone();
+        used.passed_on.fetch_add(1, Ordering::Relaxed);
+        ClientUse::new(self.clone(), client, used)
+    }
+
+    /// Takes note of the end of such a request.
+    pub(super) fn end_client(&self, client: ClientAddress, used: &AddressUse) {
+        let mut open = self.lock_open();
+        used.passed_on.fetch_sub(1, Ordering::Relaxed);
+        open.forget_unused(client);
+    }
+
+    /// Logs that somebody who is not one of TRUSTED_PROXIES uses the PROXY protocol.
+    pub(super) fn note_unknown_proxy(&self, peer: &Peer) {
+        if self.unknown_proxy.is_due() {
+            let address = ShownAddress(peer.address);
+            let reason =
+                "the address is not in TRUSTED_PROXIES: what it sends is read as HTTP and refused";
+            tracing::warn!(%address, reason, "PROXY protocol from an unknown address");
+        }
     }
 
     /// Takes note that a connection stays although it was to be closed.
@@ -153,15 +185,17 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_admit(self: &Arc<Self>, address: ClientAddress) -> Option<Admission> {
+    fn try_admit(self: &Arc<Self>, peer: Peer) -> Option<Admission> {
+        let address = ClientAddress::from(peer);
         let mut open = self.lock_open();
-        let own = open.addresses.entry(address).or_insert_with(|| self.new_address()).clone();
+        let new_address = || self.new_address(peer.is_shared());
+        let own = open.addresses.entry(address).or_insert_with(new_address).clone();
         if !self.make_room_for(&mut open, &own) {
             open.forget_unused(address);
             return None;
         }
         own.connections.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(OpenConnection::new(self.clone(), own));
+        let connection = Arc::new(OpenConnection::new(self.clone(), own, peer));
         let id = open.next_id;
         open.next_id += 1;
         open.connections.insert(id, connection.clone());
@@ -173,7 +207,7 @@ impl Shared {
     fn make_room_for(&self, open: &mut OpenSet, own: &Arc<AddressUse>) -> bool {
         let (max_open, now_ms) = (self.rules.max_open(), self.now_ms());
         let own_count = own.connections.load(Ordering::Relaxed);
-        let is_over_limit = own_count >= self.rules.max_per_address;
+        let is_over_limit = own_count >= own.max_connections;
         if is_over_limit || open.connections.len() - open.closing >= max_open {
             let may_close = |one: &OpenConnection| {
                 let is_own = Arc::ptr_eq(&one.address, own);
@@ -194,10 +228,19 @@ impl Shared {
         open.connections.len() < max_open.saturating_add(max_closing)
     }
 
-    fn new_address(&self) -> Arc<AddressUse> {
+    /// Limits of an address. That of a proxy is shared by its clients, each of which has limits of its own.
+    fn new_address(&self, is_shared: bool) -> Arc<AddressUse> {
+        let (max_connections, share) = match is_shared {
+            true => (self.rules.max_per_proxy(), 1),
+            false => (self.rules.max_per_address, ADDRESS_SHARE),
+        };
+        let max_passed_on = self.rules.max_per_address.min(Semaphore::MAX_PERMITS);
         Arc::new(AddressUse {
+            max_connections,
             connections: AtomicUsize::new(0),
-            unproven: ByteBudget::new(self.rules.max_unproven_bytes / ADDRESS_SHARE),
+            passed_on: AtomicUsize::new(0),
+            turns: Arc::new(Semaphore::new(max_passed_on)),
+            unproven: ByteBudget::new(self.rules.max_unproven_bytes / share),
             room: Arc::default(),
         })
     }
@@ -248,9 +291,11 @@ impl OpenSet {
     }
 
     fn forget_unused(&mut self, address: ClientAddress) {
-        let connections =
-            self.addresses.get(&address).map(|used| used.connections.load(Ordering::Relaxed));
-        if connections == Some(0) {
+        let is_unused = |used: &Arc<AddressUse>| {
+            let counts = [&used.connections, &used.passed_on];
+            counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+        };
+        if self.addresses.get(&address).is_some_and(is_unused) {
             self.addresses.remove(&address);
         }
     }
@@ -258,6 +303,7 @@ impl OpenSet {
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.connection.forget_client();
         let mut open = self.shared.lock_open();
         open.connections.remove(&self.id);
         self.connection.is_gone.store(true, Ordering::Relaxed);
@@ -273,12 +319,19 @@ impl Drop for Admission {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use futures_util::FutureExt as _;
 
     use super::*;
 
-    const ONE: ClientAddress = ClientAddress::V4([192, 0, 2, 1]);
-    const OTHER: ClientAddress = ClientAddress::V4([192, 0, 2, 2]);
+    const ONE: Peer = peer(1);
+    const OTHER: Peer = peer(2);
+
+    const fn peer(number: u8) -> Peer {
+        let address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)));
+        Peer { address, is_proxy: false, told_address: None, is_tls: false }
+    }
 
     /// Twenty open connections are allowed.
     fn connections(max_requests: usize, max_per_address: usize) -> Connections {
@@ -406,5 +459,38 @@ mod tests {
         assert!(other.connection.hold(10_000));
         drop((open, other));
         assert!(connections.0.unproven.take(40_000) && connections.0.buffered.take(1_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_behind_a_proxy_have_limits_of_their_own() {
+        let connections = connections(8, 2);
+        let proxy = Peer { is_proxy: true, ..ONE };
+        let open: Vec<_> = (0..6).map(|_| connections.try_admit(proxy).unwrap()).collect();
+        assert!(connections.try_admit(proxy).is_none());
+        // What the proxy has told before the first request counts instead of its address.
+        let told = Peer { told_address: peer(7).address, ..proxy };
+        let of_client =
+            (connections.try_admit(told).unwrap(), connections.try_admit(told).unwrap());
+        assert!(connections.try_admit(told).is_none());
+        drop(of_client);
+        let start = |index: usize, client: u8| {
+            let connection: &OpenConnection = &open[index].connection;
+            connection.start_request();
+            connection.set_client(peer(client).address);
+            connection
+        };
+        let (first, second, third) = (start(0, 7), start(1, 7), start(2, 7));
+        first.take_turn().now_or_never().unwrap();
+        second.take_turn().now_or_never().unwrap();
+        let mut waiting = Box::pin(third.take_turn());
+        assert!((&mut waiting).now_or_never().is_none());
+        start(3, 8).take_turn().now_or_never().unwrap();
+        assert!(first.hold(10_000) && !second.hold(1) && open[3].connection.hold(10_000));
+        first.end_request();
+        waiting.now_or_never().unwrap();
+        assert!(second.hold(10_000));
+        drop(open);
+        assert!(connections.0.lock_open().addresses.is_empty());
+        assert!(connections.0.unproven.take(40_000));
     }
 }

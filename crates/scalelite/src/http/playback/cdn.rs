@@ -176,7 +176,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("lb.example.org"));
-        let origin = Origin::from_headers(&headers);
+        let origin = Origin::from_headers(&headers, true);
         for (path, query, expected) in [
             ("/", "", "/published/video/r1/index.html"),
             ("/", "t=5", "/published/video/r1/index.html?t=5"),

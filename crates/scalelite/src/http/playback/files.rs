@@ -48,7 +48,7 @@ pub(super) async fn send_file(
         return x_accel_response(&permit, path, query).map(Some);
     }
     // The cookies of the network are for TLS only.
-    let origin = Origin::from_headers(&request.headers);
+    let origin = Origin::from_headers(&request.headers, request.client.is_https);
     let cdn = service.cdn.as_ref().filter(|_| cdn::is_page_path(path) && origin.is_secure());
     if let Some(cdn) = cdn {
         let (path, now) = (path.to_encoded(), app.clock.now());

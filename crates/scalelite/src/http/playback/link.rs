@@ -26,7 +26,7 @@ pub(super) async fn follow_link(
     let token = query_parameter(query, "token").filter(|token| is_token(token));
     let may_use_token = request.method == Method::GET && !is_prefetch(&request.headers);
     let link_request = LinkRequest { scope, token: token.as_deref(), may_use_token };
-    let origin = Origin::from_headers(&request.headers);
+    let origin = Origin::from_headers(&request.headers, request.client.is_https);
     Ok(match service.playback.open_link(app, format_id, link_request).await? {
         LinkOutcome::Permitted(permit, pass) => {
             redirect_to_recording(&origin, &permit, pass.as_deref())

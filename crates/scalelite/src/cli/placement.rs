@@ -1,0 +1,44 @@
+//! The commands about placement.
+
+use clap::Subcommand;
+
+use crate::cmd::{self, CommandFailure};
+
+#[derive(Debug, Subcommand)]
+pub enum PlacementCommand {
+    /// Show where a meeting was placed and why, and where it would be placed now.
+    Explain {
+        /// ID of the meeting.
+        meeting: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where a new meeting would be placed now. Exit code 1 if no server accepts it.
+    DryRun {
+        /// Number of users that the front-end expects.
+        #[arg(long)]
+        size: Option<u32>,
+        /// Tag that the meeting requests, as in meta_server-tag.
+        #[arg(long)]
+        tag: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs a command.
+pub async fn run(
+    context: &cmd::CommandContext,
+    command: PlacementCommand,
+) -> Result<(), CommandFailure> {
+    match command {
+        PlacementCommand::Explain { meeting, json } => {
+            cmd::placement::explain_meeting(context, &meeting, json).await
+        }
+        PlacementCommand::DryRun { size, tag, json } => {
+            cmd::placement::explain_new_meeting(context, size, tag, json).await
+        }
+    }
+}
