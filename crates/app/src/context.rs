@@ -9,7 +9,7 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
+    ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins, Meters,
     ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
@@ -47,6 +47,8 @@ pub struct App {
     pub known_hosts: Arc<KnownHosts>,
     /// Recipients of callbacks that fail.
     pub failing_recipients: Arc<FailingRecipients>,
+    /// What this process has counted of its own work.
+    pub meters: Arc<Meters>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

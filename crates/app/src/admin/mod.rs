@@ -1,5 +1,6 @@
 //! Administrative actions: the command line and the management API call the same functions.
 
+pub mod capacity;
 pub mod doctor;
 pub mod drain;
 pub mod meetings;

@@ -51,6 +51,7 @@ use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
+use crate::metrics::watch_loop_lag;
 use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
@@ -64,6 +65,9 @@ pub fn start_jobs(
     let runner = JobRunner::new(app, stop.clone());
     let probes = health::build_probes(config, wired, roles);
     let mut tasks = health_watch::start(probes, &wired.health, stop);
+    if config.metrics_bind.is_some() || config.metrics_token.is_some() {
+        tasks.push(watch_loop_lag(&wired.request_meters, stop));
+    }
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
         tasks.push(runner.start(DirectoryWatch::new(wired.recording_dirs.clone())));

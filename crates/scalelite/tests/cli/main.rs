@@ -7,6 +7,7 @@ mod environment;
 mod generate;
 mod liveness;
 mod meetings;
+mod metrics;
 mod migrate;
 mod pipes;
 mod pool;
