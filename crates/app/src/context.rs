@@ -5,14 +5,16 @@ use std::sync::Arc;
 use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
-    BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
-    PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
+    AuditLog, BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, ManagementTokens,
+    OneTimeTokens, PeriodicJobs, PoolStore, RecordingStore, RememberedRequests, Sealer,
+    SessionHistory, Tenants,
 };
 use crate::state::{
-    ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
+    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
     ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
 };
 use crate::tenancy::TenantCache;
+use crate::token_authentication::ManagementTokenCache;
 
 /// The application. Built once, cheap to clone.
 #[derive(Clone)]
@@ -61,6 +63,16 @@ pub struct App {
     pub blobs: Arc<dyn Blobs>,
     /// One-time tokens for protected recordings.
     pub tokens: Arc<dyn OneTimeTokens>,
+    /// Management tokens.
+    pub management_tokens: Arc<dyn ManagementTokens>,
+    /// Management tokens as this process read them last.
+    pub token_cache: Arc<ManagementTokenCache>,
+    /// Who has changed what.
+    pub audit: Arc<dyn AuditLog>,
+    /// Records of the audit that wait to be written.
+    pub audit_queue: Arc<AuditQueue>,
+    /// Requests of the management API that must not be made twice.
+    pub requests: Arc<dyn RememberedRequests>,
     /// Calls to BBB servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Calls to addresses that front-ends name.

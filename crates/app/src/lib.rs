@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod audit;
 pub mod backend;
 pub mod backup_schedule;
 pub mod blocking;
@@ -42,5 +43,6 @@ mod suspect_check;
 pub mod tenancy;
 #[cfg(test)]
 mod test_app;
+pub mod token_authentication;
 
 pub use context::App;

@@ -9,6 +9,7 @@ pub mod forecast;
 pub mod health;
 pub mod history;
 pub mod load;
+pub mod management;
 pub mod meeting;
 pub mod origin;
 pub mod parameters;

@@ -19,6 +19,7 @@ mod history;
 mod inspect;
 mod join;
 mod kept_creates;
+mod management;
 mod periodic_jobs;
 mod placement;
 mod poll;

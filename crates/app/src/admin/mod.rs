@@ -1,7 +1,9 @@
 //! Administrative actions: the command line and the management API call the same functions.
 
+pub mod callbacks;
 pub mod doctor;
 pub mod drain;
+pub mod imports;
 pub mod meetings;
 pub mod monitoring;
 pub mod placement;
@@ -9,3 +11,4 @@ pub mod probe;
 pub mod recordings;
 pub mod servers;
 pub mod tenants;
+pub mod tokens;

@@ -1,6 +1,7 @@
 //! Reference implementations of the ports, in memory. They define what the ports mean: every
 //! adapter is compared with them.
 
+mod audit_log;
 mod blobs;
 mod certificate_state;
 mod end_callbacks;
@@ -8,6 +9,7 @@ mod entropy;
 mod history;
 mod imports;
 mod kept_creates;
+mod management_tokens;
 mod outbox;
 mod periodic_jobs;
 mod pool_state;
@@ -17,6 +19,7 @@ mod recording_claims;
 mod recording_state;
 mod recording_upkeep;
 mod recordings;
+mod remembered_requests;
 mod tenants;
 mod tokens;
 mod trash;

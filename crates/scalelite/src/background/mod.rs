@@ -1,6 +1,7 @@
 //! What the process does besides answering requests: one file for each job, and in `runner` the
 //! loop that all of them share.
 
+mod audit_writing;
 mod callback_delivery;
 mod callback_pruning;
 mod certificate_expiry;
@@ -29,6 +30,7 @@ use app::callbacks::CallbackRetention;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::audit_writing::{AuditPruning, AuditWriting};
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
 pub use self::certificate_expiry::CertificateExpiry;
@@ -64,6 +66,11 @@ pub fn start_jobs(
     let runner = JobRunner::new(app, stop.clone());
     let probes = health::build_probes(config, wired, roles);
     let mut tasks = health_watch::start(probes, &wired.health, stop);
+    tasks.push(start_audit(app, stop));
+    if roles.poller {
+        let keep_ms = i64::from(config.audit_keep_days.0).saturating_mul(86_400_000);
+        tasks.push(runner.start(AuditPruning { app: app.clone(), keep_ms }));
+    }
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
         tasks.push(runner.start(DirectoryWatch::new(wired.recording_dirs.clone())));
@@ -130,6 +137,11 @@ pub fn start_polling(
         runner.start(PollCycles { app: app.clone(), interval }),
         runner.start(FailedServerRechecks::new(app.clone(), interval)),
     ]
+}
+
+/// Starts the job that writes the queued records of the audit.
+pub fn start_audit(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(AuditWriting { app: app.clone() })
 }
 
 /// Starts the job that keeps the load forecast of this process up to date.

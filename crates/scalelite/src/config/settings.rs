@@ -117,6 +117,10 @@ settings! {
         /// Accept only calls of the management API whose token signs body, time and a nonce.
         management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
     }
+    "Audit" {
+        /// Who has changed what is kept for this many days, and the newest 50,000 changes at most.
+        audit_keep_days: AtLeastOne = "AUDIT_KEEP_DAYS" or "400";
+    }
     "Log" {
         /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
         command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";

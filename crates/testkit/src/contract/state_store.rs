@@ -59,6 +59,11 @@ impl TestStateStore {
         replaced.expect("replace_certificate_state")
     }
 
+    /// The store as one of management tokens, the audit and requests.
+    pub(super) fn state(&self) -> &dyn StateStore {
+        self.0.as_ref()
+    }
+
     pub(super) async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> bool {
         self.0.keep_create(key, kept).await.expect("keep_create")
     }

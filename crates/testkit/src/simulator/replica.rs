@@ -156,6 +156,11 @@ impl ReplicaContext {
             recording_store: Some(self.sim.records.clone()),
             blobs: Arc::new(MemoryBlobs::default()),
             tokens: Arc::new(MemoryPoolStore::default()),
+            management_tokens: Arc::new(MemoryPoolStore::default()),
+            token_cache: Arc::default(),
+            audit: Arc::new(MemoryPoolStore::default()),
+            audit_queue: Arc::default(),
+            requests: Arc::new(MemoryPoolStore::default()),
             callback_client: Arc::new(FrontEndClient(self.sim.clone())),
             bbb: Arc::new(NetworkClient::new(
                 self.sim.clone(),

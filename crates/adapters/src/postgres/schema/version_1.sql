@@ -169,6 +169,32 @@ CREATE TABLE scalelite_own.one_time_tokens (
 );
 CREATE INDEX one_time_tokens_by_valid_until ON scalelite_own.one_time_tokens (valid_until);
 
+-- Tokens of the management API, as JSON with a digest of their secret.
+CREATE TABLE scalelite_own.management_tokens (
+    id text COLLATE "C" PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    token text NOT NULL,
+    last_used_at bigint
+);
+
+-- Who has changed what: records as JSON.
+CREATE TABLE scalelite_own.audit_log (
+    made_at bigint NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    record text NOT NULL,
+    PRIMARY KEY (made_at, id)
+);
+
+-- Requests of the management API that have a key, and the sealed answers to them.
+CREATE TABLE scalelite_own.remembered_requests (
+    key text COLLATE "C" PRIMARY KEY,
+    fingerprint text NOT NULL,
+    answer text,
+    valid_until bigint NOT NULL
+);
+CREATE INDEX remembered_requests_by_valid_until
+    ON scalelite_own.remembered_requests (valid_until);
+
 -- Details of recordings that have no column in the original's tables, as JSON.
 CREATE TABLE scalelite_own.recording_details (
     record_id text COLLATE "C" PRIMARY KEY,

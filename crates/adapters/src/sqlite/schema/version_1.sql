@@ -148,6 +148,31 @@ CREATE TABLE one_time_tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX one_time_tokens_by_valid_until ON one_time_tokens (valid_until);
 
+-- Tokens of the management API, as JSON with a digest of their secret.
+CREATE TABLE management_tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    token TEXT NOT NULL,
+    last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Who has changed what: records as JSON.
+CREATE TABLE audit_log (
+    made_at INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (made_at, id)
+) STRICT, WITHOUT ROWID;
+
+-- Requests of the management API that have a key, and the sealed answers to them.
+CREATE TABLE remembered_requests (
+    key TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    answer TEXT,
+    valid_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remembered_requests_by_valid_until ON remembered_requests (valid_until);
+
 -- Recordings, in the tables that the original has in PostgreSQL.
 CREATE TABLE recordings (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
