@@ -6,7 +6,7 @@ use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
-    PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
+    PoolSamples, PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
     ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
@@ -51,6 +51,8 @@ pub struct App {
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
+    /// Samples of the pool over time.
+    pub samples: Arc<dyn PoolSamples>,
     /// Tenants, for administrative actions.
     pub tenants: Arc<dyn Tenants>,
     /// Tenants with their settings, for calls.

@@ -22,6 +22,7 @@ mod kept_creates;
 mod periodic_jobs;
 mod placement;
 mod poll;
+mod pool_samples;
 mod pool_store;
 mod records;
 mod rows;

@@ -10,6 +10,7 @@ mod imports;
 mod kept_creates;
 mod outbox;
 mod periodic_jobs;
+mod pool_samples;
 mod pool_state;
 mod pool_store;
 mod recording_catalog;

@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod kept_creates;
 pub mod outbox;
 pub mod periodic_jobs;
+pub mod pool_samples;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
@@ -56,6 +57,7 @@ pub use inspect::{Finding, FindingLevel, Inspect};
 pub use kept_creates::{KeptCreate, KeptCreates};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
+pub use pool_samples::{PoolSamples, SampleBlock};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
     ServerChange,
@@ -78,10 +80,17 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
-/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs and the certificate,
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs, samples and the certificate,
 /// which all replicas share.
 pub trait StateStore:
-    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs + CertificateState
+    PoolStore
+    + KeptCreates
+    + SessionHistory
+    + Tenants
+    + OneTimeTokens
+    + PeriodicJobs
+    + PoolSamples
+    + CertificateState
 {
 }
 
@@ -92,6 +101,7 @@ impl<
         + Tenants
         + OneTimeTokens
         + PeriodicJobs
+        + PoolSamples
         + CertificateState,
 > StateStore for T
 {
