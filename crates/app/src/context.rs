@@ -6,8 +6,8 @@ use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     AuditLog, BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, ManagementTokens,
-    OneTimeTokens, PeriodicJobs, PoolStore, RecordingStore, RememberedRequests, Sealer,
-    SessionHistory, Tenants,
+    OneTimeTokens, PeriodicJobs, PoolSamples, PoolStore, RecordingStore, RememberedRequests,
+    Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
     AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
@@ -53,6 +53,8 @@ pub struct App {
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
+    /// Samples of the pool over time.
+    pub samples: Arc<dyn PoolSamples>,
     /// Tenants, for administrative actions.
     pub tenants: Arc<dyn Tenants>,
     /// Tenants with their settings, for calls.

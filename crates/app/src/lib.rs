@@ -34,6 +34,7 @@ pub mod ports;
 pub mod recordings;
 mod replayable_body;
 mod revival;
+pub mod sampling;
 pub mod server_backup;
 pub mod sessions;
 pub mod state;

@@ -160,6 +160,7 @@ pub(crate) fn app_with(
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: store.clone(),
+        samples: store.clone(),
         tenants: store.clone(),
         tenant_cache: Arc::new(TenantCache::new(store.clone(), create, join)),
         recording_store: None,

@@ -18,6 +18,7 @@ pub mod placement;
 pub mod poll;
 pub mod recording;
 pub mod revival;
+pub mod samples;
 pub mod server;
 pub mod tenant;
 pub mod time;

@@ -207,6 +207,7 @@ fn build_app(
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
+        samples: state.clone(),
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),
         recording_store,

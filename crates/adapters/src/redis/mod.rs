@@ -23,6 +23,7 @@ mod management;
 mod periodic_jobs;
 mod placement;
 mod poll;
+mod pool_samples;
 mod pool_store;
 mod records;
 mod rows;

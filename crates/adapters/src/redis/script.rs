@@ -90,6 +90,11 @@ scripts! {
     READ_LAST_RUN = "read_last_run", repeatable: true;
     BEGIN_RUN = "begin_run", repeatable: false;
     CHECK_STORE = "check_store", repeatable: true;
+    // A repeated call appends a sample twice; the last one of a time counts.
+    APPEND_SAMPLES = "append_samples", repeatable: true;
+    LIST_SAMPLE_BLOCKS = "list_sample_blocks", repeatable: true;
+    LIST_BLOCKS_AT = "list_blocks_at", repeatable: true;
+    FORGET_SAMPLES = "forget_samples", repeatable: true;
     READ_CERTIFICATE_STATE = "read_certificate_state", repeatable: true;
     REPLACE_CERTIFICATE_STATE = "replace_certificate_state", repeatable: false;
     ADD_MANAGEMENT_TOKEN = "add_management_token", repeatable: false;

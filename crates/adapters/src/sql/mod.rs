@@ -21,6 +21,7 @@ mod pending_ends;
 mod periodic_jobs;
 mod placement;
 mod polls;
+mod pool_samples;
 mod pool_store;
 mod recording_catalog;
 mod recording_claims;

@@ -9,6 +9,7 @@ use domain::poll::{
     list_unrecorded_keys,
 };
 use domain::recording::RecordingFormatId;
+use domain::samples::SampleSpan;
 use domain::{
     Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantSetting, Timestamp,
 };
@@ -26,6 +27,8 @@ pub(super) struct PoolState {
     pub(super) job_runs: BTreeMap<String, JobRun>,
     /// What replicas share of their certificate.
     pub(super) certificate_state: Option<String>,
+    /// Samples by span, start of the block and subject.
+    pub(super) samples: BTreeMap<(SampleSpan, Timestamp, String), String>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) tenant_settings: Vec<TenantSetting>,
     /// One-time tokens: what each one grants, and until when.

@@ -21,6 +21,7 @@ pub mod kept_creates;
 pub mod management_tokens;
 pub mod outbox;
 pub mod periodic_jobs;
+pub mod pool_samples;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
@@ -61,6 +62,7 @@ pub use kept_creates::{KeptCreate, KeptCreates};
 pub use management_tokens::{ManagementToken, ManagementTokens, TokenAddition};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
+pub use pool_samples::{PoolSamples, SampleBlock};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
     ServerChange,
@@ -84,8 +86,8 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
-/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs, the certificate, management tokens, the
-/// audit and remembered requests, which all replicas share.
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs, samples, the certificate, management
+/// tokens, the audit and remembered requests, which all replicas share.
 pub trait StateStore:
     PoolStore
     + KeptCreates
@@ -93,6 +95,7 @@ pub trait StateStore:
     + Tenants
     + OneTimeTokens
     + PeriodicJobs
+    + PoolSamples
     + CertificateState
     + ManagementTokens
     + AuditLog
@@ -107,6 +110,7 @@ impl<
         + Tenants
         + OneTimeTokens
         + PeriodicJobs
+        + PoolSamples
         + CertificateState
         + ManagementTokens
         + AuditLog

@@ -19,6 +19,7 @@ mod poll_cycles;
 mod rechecks;
 mod retention;
 mod runner;
+mod sampling;
 mod scheduled_backups;
 mod store_adoption;
 mod store_care;
@@ -47,6 +48,7 @@ use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
 pub use self::runner::JobRunner;
+use self::sampling::Sampling;
 use self::scheduled_backups::ScheduledBackups;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;
@@ -91,6 +93,7 @@ pub fn start_jobs(
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
         tasks.push(runner.start(OfflineReminder { app: app.clone() }));
+        tasks.push(runner.start(Sampling { app: app.clone() }));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {

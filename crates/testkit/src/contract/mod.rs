@@ -39,6 +39,7 @@ mod periodic_jobs;
 mod placement;
 mod poll_cycles;
 mod polls;
+mod pool_samples;
 mod pool_store;
 mod racing;
 mod racing_catalog;
@@ -96,6 +97,7 @@ pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
         tenants::cases(),
         tokens::cases(),
         periodic_jobs::cases(),
+        pool_samples::cases(),
         certificate_state::cases(),
         management_tokens::cases(),
         audit_log::cases(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::ports::{
-    JobClaim, KeptCreate, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
+    JobClaim, KeptCreate, PoolSamples, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
 };
 use domain::periodic_job::JobRun;
 use domain::tenant::Lrs;
@@ -44,6 +44,11 @@ impl TestStateStore {
     pub(super) fn pool(&self) -> TestPoolStore {
         let pool: Arc<dyn PoolStore> = self.0.clone();
         TestPoolStore::from_pool(pool)
+    }
+
+    /// The store as one of samples.
+    pub(super) fn samples(&self) -> &dyn PoolSamples {
+        self.0.as_ref()
     }
 
     pub(super) async fn read_certificate_state(&self) -> Option<String> {

@@ -151,6 +151,7 @@ impl ReplicaContext {
             known_hosts: Arc::default(),
             failing_recipients: Arc::default(),
             periodic_jobs: store.clone(),
+            samples: Arc::new(MemoryPoolStore::default()),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),
             recording_store: Some(self.sim.records.clone()),

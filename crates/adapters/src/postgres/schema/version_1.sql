@@ -123,6 +123,15 @@ CREATE TABLE scalelite_own.periodic_jobs (
     started_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- Samples of the pool (`pool`) and its servers (`server/<id>`), for plots: of each minute in blocks of an hour, of each hour in blocks of a day.
+CREATE TABLE scalelite_own.samples (
+    span text NOT NULL,
+    start bigint NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    entries text NOT NULL,
+    PRIMARY KEY (span, subject, start)
+);
+
 -- What replicas share of the certificate that they get by ACME.
 CREATE TABLE scalelite_own.certificate_state (one bigint PRIMARY KEY CHECK (one = 1), sealed text NOT NULL);
 

@@ -105,6 +105,15 @@ CREATE TABLE periodic_jobs (
     started_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Samples of the pool (`pool`) and its servers (`server/<id>`), for plots: of each minute in blocks of an hour, of each hour in blocks of a day.
+CREATE TABLE samples (
+    span TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (span, subject, start)
+) STRICT, WITHOUT ROWID;
+
 -- What replicas share of the certificate that they get by ACME.
 CREATE TABLE certificate_state (one INTEGER PRIMARY KEY CHECK (one = 1), sealed TEXT NOT NULL) STRICT;
 
