@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod audit;
 pub mod backend;
 pub mod backup_schedule;
 pub mod blocking;
@@ -33,6 +34,7 @@ pub mod ports;
 pub mod recordings;
 mod replayable_body;
 mod revival;
+pub mod sampling;
 pub mod server_backup;
 pub mod sessions;
 pub mod state;
@@ -42,5 +44,6 @@ mod suspect_check;
 pub mod tenancy;
 #[cfg(test)]
 mod test_app;
+pub mod token_authentication;
 
 pub use context::App;

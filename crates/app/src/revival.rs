@@ -13,6 +13,7 @@ use domain::twins::list_twins;
 use domain::{Meeting, Server};
 use tokio::time::{Instant, timeout_at};
 
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::create::{Recreated, recreate_meeting};
 use crate::kept_create::CreateParameters;
@@ -86,6 +87,10 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
             let host = app.known_hosts.find(&server);
             let host = host.as_deref();
             tracing::info!(meeting = id, %from, from_host, %server, host, users, seen_ms, "meeting revived");
+            let event = AuditEvent::new("meeting.revive").on_meeting(&meeting.key);
+            let before = serde_json::json!({ "server": from.0, "host": from_host });
+            let event = event.on_server_id(&server.0, host).before(before);
+            audit::note_automatic(app, "revival", event);
         }
         Recreated::Elsewhere => tracing::debug!(meeting = id, %from, "meeting is elsewhere"),
         Recreated::Ended => {

@@ -1,5 +1,6 @@
 //! State that a process keeps between calls, shared by all use cases.
 
+mod audit_queue;
 mod change_budgets;
 mod clock_watch;
 mod failing_recipients;
@@ -20,6 +21,7 @@ use domain::forecast::PoolForecast;
 use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 use tokio::time::Instant;
 
+pub use audit_queue::AuditQueue;
 pub use change_budgets::ChangeBudgets;
 pub use clock_watch::{ClockWatch, WatchedClock};
 pub use failing_recipients::FailingRecipients;

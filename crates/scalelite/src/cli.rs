@@ -1,5 +1,6 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
+mod callbacks;
 mod meetings;
 mod placement;
 pub mod recordings;
@@ -8,6 +9,7 @@ mod servers;
 mod setting_flags;
 mod stores;
 mod tenants;
+mod tokens;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,12 +25,15 @@ use crate::lifecycle::Roles;
 use crate::output;
 use crate::wiring::data_dir::Creation;
 
+use self::callbacks::CallbacksCommand;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::stores::MigrateCommand;
 pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
+pub use self::tokens::AuditArgs;
+use self::tokens::TokensCommand;
 
 /// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
 #[derive(Debug, Parser)]
@@ -74,6 +79,13 @@ enum Command {
         #[command(subcommand)]
         command: Option<TenantSettingsCommand>,
     },
+    /// List, make and revoke tokens of the management API.
+    Tokens {
+        #[command(subcommand)]
+        command: Option<TokensCommand>,
+    },
+    /// Show who has changed what.
+    Audit(AuditArgs),
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -202,21 +214,6 @@ pub struct DemoArgs {
     /// How many times faster than in reality meetings start and end.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
-}
-
-#[derive(Debug, Subcommand)]
-enum CallbacksCommand {
-    /// List callbacks that are queued, and those that were given up.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Retry callbacks.
-    Retry {
-        /// Only this callback; without it, all that were given up.
-        id: Option<String>,
-    },
 }
 
 /// Parses the command line and runs the command. Returns its exit code.
@@ -361,13 +358,12 @@ async fn run_command(
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
+        Command::Tokens { command } => {
+            tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
+        }
+        Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
         Command::Placement { command } => placement::run(context, command).await,
-        Command::Callbacks { command } => match command
-            .unwrap_or(CallbacksCommand::List { json: false })
-        {
-            CallbacksCommand::List { json } => cmd::callbacks::list(context, json).await,
-            CallbacksCommand::Retry { id } => cmd::callbacks::retry(context, id.as_deref()).await,
-        },
+        Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,
         Command::Poll { target } => cmd::poll::run(context, target, false).await,
         Command::Status { json, watch, wide, columns } => {

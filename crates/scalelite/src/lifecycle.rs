@@ -6,9 +6,11 @@ pub mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::audit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::tls::TlsParts;
@@ -27,6 +29,8 @@ use crate::wiring::WiredApp;
 /// The exit code of a process that a second signal ends.
 const INTERRUPTED_EXIT_CODE: i32 = 130;
 
+/// How long the last records of the audit may take to be written when the process stops.
+const LAST_WRITE_TIME: Duration = Duration::from_secs(2);
 /// Largest number of requests of administrators that are answered at the same time.
 const MANAGEMENT_REQUESTS: usize = 64;
 
@@ -136,6 +140,11 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         let _ = job.await;
     }
     signals.abort();
+    let writing = audit::write_queue(&wired.app);
+    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
+        let (records, lost) = wired.app.audit_queue.count();
+        tracing::warn!(records, lost, "changes not recorded in the audit");
+    }
     // Until now: a stop that takes long is no reason to be killed.
     watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::{ApiError, forward_reply};
+use crate::audit::{self, AuditEvent};
 use crate::backend::{BackendError, BbbReply};
 use crate::forecaster;
 use crate::live_failures;
@@ -262,6 +263,8 @@ impl Failover<'_> {
                     "create goes on to the next server"
                 );
                 app.meters.failovers.count();
+                let event = AuditEvent::new("meeting.failover").on_meeting(&self.request.key);
+                audit::note_automatic(app, "failover", event.on_server(&target.server));
                 forecaster::record_placement(app, &target);
                 self.ask(target, SendMode::First);
             }

@@ -18,8 +18,10 @@ use domain::poll::PollObservation;
 use domain::{Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
 use tokio::time::Instant;
 
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::end_callbacks;
 use crate::ports::{PollReport, StoreError};
@@ -155,6 +157,7 @@ pub(crate) async fn record_observation(
     };
     log_poll(app, &report, observation);
     count_poll(app, &report);
+    audit_poll(app, &report);
     excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {
@@ -193,6 +196,31 @@ fn log_twins(app: &App, report: &PollReport) {
         if app.known_twins.insert(&server.id, twin) {
             tracing::warn!(server = %server.id, host, %twin, "two servers of the pool are the same one");
         }
+    }
+}
+
+/// Records in the audit how a poll has changed the state of its server.
+fn audit_poll(app: &App, report: &PollReport) {
+    let server = &report.server;
+    let note = |reason: &str, event: AuditEvent| {
+        audit::note_automatic(app, reason, event.on_server(server));
+    };
+    match report.outcome.change {
+        Some(HealthChange::WentOnline) => note("poll", AuditEvent::new("server.online")),
+        Some(HealthChange::WentOffline) => {
+            let failure = server.health.last_failure.as_ref();
+            let after = json!({
+                "reason": failure.map(|failure| failure.reason.as_str()),
+                "detached_meetings": report.outcome.meeting_updates.len(),
+            });
+            note("poll", AuditEvent::new("server.offline").after(after));
+        }
+        None => {}
+    }
+    if report.outcome.drained {
+        let [before, after] =
+            ["cordoned", server.state.name()].map(|state| json!({ "state": state }));
+        note("drain", AuditEvent::new("server.update").before(before).after(after));
     }
 }
 

@@ -5,6 +5,7 @@ use domain::{Meeting, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::audit::{self, AuditEvent};
 use crate::backend::{end_query, meeting_query};
 use crate::context::App;
 use crate::duplicate_end::{may_end_copy, send_end};
@@ -85,9 +86,14 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
         match &unwanted.kept_by {
             Some(kept_by) => {
                 tracing::warn!(server = %server.id, host, meeting, %kept_by, ?ended, "duplicate meeting ended");
+                let event = AuditEvent::new("meeting.end_duplicate").on_meeting(&unwanted.key);
+                let after = serde_json::json!({ "kept_by": kept_by.0 });
+                audit::note_automatic(app, "poll", event.on_server(&server).after(after));
             }
             None => {
                 tracing::info!(server = %server.id, host, meeting, ?ended, "meeting ended late");
+                let event = AuditEvent::new("meeting.end_late").on_meeting(&unwanted.key);
+                audit::note_automatic(app, "poll", event.on_server(&server));
             }
         }
     }

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
-use crate::background::{start_forecasting, start_polling};
+use crate::background::{start_audit, start_forecasting, start_polling};
 use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
@@ -78,6 +78,7 @@ async fn run_demo(
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
     start_polling(&app, interval, &stop);
     start_forecasting(&app, &stop);
+    start_audit(&app, &stop);
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
     let (_state, current) = watch::channel(Arc::new(build_http_state(config, &wired, None)));

@@ -125,6 +125,10 @@ settings! {
         /// /scalelite/metrics.
         metrics_token: Option<Secret> = "METRICS_TOKEN" or "";
     }
+    "Audit" {
+        /// Who has changed what is kept for this many days, and the newest 50,000 changes at most.
+        audit_keep_days: AtLeastOne = "AUDIT_KEEP_DAYS" or "400";
+    }
     "Log" {
         /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
         command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";

@@ -6,6 +6,7 @@ mod env_file;
 mod environment;
 mod generate;
 mod liveness;
+mod management;
 mod meetings;
 mod metrics;
 mod migrate;
