@@ -93,7 +93,7 @@ pub fn start_jobs(
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
         tasks.push(runner.start(OfflineReminder { app: app.clone() }));
-        tasks.push(runner.start(Sampling { app: app.clone() }));
+        tasks.push(start_sampling(app, stop));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {
@@ -125,6 +125,11 @@ fn callback_retention(config: &Config) -> CallbackRetention {
         message_ms: days(config.callback_retention_days),
         address_ms: days(config.callback_address_retention_days),
     }
+}
+
+/// Starts the samples of the pool.
+pub fn start_sampling(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(Sampling { app: app.clone() })
 }
 
 /// Starts the polls of all servers and, in between, those of servers that failed. Of all replicas

@@ -109,6 +109,8 @@ settings! {
         /// The address on which the management API is served, with a health check that tells the reason of a failure; it is then not
         /// served where front-ends are. Unset: it is served where front-ends are, as in the original.
         management_bind: Option<BindAddress> = "MANAGEMENT_BIND" or "";
+        /// Whether administrators have the console, pages at /scalelite/, where the management API is served.
+        console_enabled: bool = "CONSOLE_ENABLED" or "true";
         /// The secret that signs calls of the management API. Unset: the secrets of the front-ends, as in the original.
         management_secret: Option<Secret> = "MANAGEMENT_SECRET" or "";
         /// A secret that signs such calls as well, and whose responses show the secrets of servers and tenants. If this or

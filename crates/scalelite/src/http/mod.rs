@@ -12,6 +12,7 @@ mod bbb_api;
 mod body;
 mod challenges;
 mod connections;
+mod console;
 mod end_reports;
 mod forwarded;
 mod framing;

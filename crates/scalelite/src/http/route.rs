@@ -25,7 +25,7 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback,
+    admin, analytics, bbb_api, challenges, console, end_reports, framing, health, host, playback,
     request_id, upload,
 };
 
@@ -138,6 +138,8 @@ enum Route<'a> {
     Admin(&'a str, &'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
+    /// A page of the console: the whole target.
+    Console(&'a str),
     /// Record id.
     Upload(&'a str),
     /// A playback path or an unknown one: the whole target.
@@ -165,6 +167,13 @@ impl<'a> Route<'a> {
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
+            ["scalelite"]
+            | [
+                "scalelite",
+                "console.css" | "console.js" | "events" | "sign-in" | "sign-out" | "server"
+                | "meetings" | "meeting" | "recordings" | "recording" | "archive" | "tenants"
+                | "forecast" | "audit" | "doctor",
+            ] => Self::Console(target),
             _ => Self::Other(target),
         }
     }
@@ -184,6 +193,7 @@ impl<'a> Route<'a> {
             Self::EndReport(_) => end_reports::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
+            Self::Console(_) => console::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
@@ -234,6 +244,16 @@ async fn dispatch(
             };
             if is_reachable {
                 return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
+            }
+            HttpResponse::failed("-", &ApiError::Unsupported)
+        }
+        Route::Console(target) => {
+            let is_reachable = match audience {
+                Audience::Management => state.management.has_console,
+                Audience::Public => !found.is_playback && state.management.has_public_console,
+            };
+            if is_reachable {
+                return Box::pin(console::handle(state, target, to_request("", parts))).await;
             }
             HttpResponse::failed("-", &ApiError::Unsupported)
         }
