@@ -12,6 +12,7 @@ mod bbb_api;
 mod body;
 mod challenges;
 mod connections;
+mod dial_in;
 mod end_reports;
 mod forwarded;
 mod framing;
