@@ -9,6 +9,7 @@ mod known_hosts;
 mod revivals;
 mod session_budget;
 mod suspect_checks;
+mod wrong_pins;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
@@ -27,6 +28,7 @@ pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;
 pub use suspect_checks::SuspectChecks;
+pub use wrong_pins::WrongPins;
 
 /// The forecast of the pool; empty until it is first needed.
 #[derive(Debug, Default)]

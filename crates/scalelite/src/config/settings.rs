@@ -233,6 +233,15 @@ settings! {
         /// Use the voice bridge that a front-end chooses, if it is free.
         use_external_voice_bridge: bool = "USE_EXTERNAL_VOICE_BRIDGE" or "false";
     }
+    "Dial-in" {
+        /// The password with which FreeSWITCH asks at /fsapi what to do with calls, as the user `fsapi`. Unset: the first secret of the
+        /// front-ends. Set to nothing (`FSAPI_PASSWORD=`): everybody may ask.
+        fsapi_password: Option<Secret> = "FSAPI_PASSWORD" or "";
+        /// A call is hung up after so many minutes; 0: never. Unset: MAX_MEETING_DURATION.
+        fsapi_max_duration: Option<MinuteLimit> = "FSAPI_MAX_DURATION" or "";
+        /// Wrong PINs that a caller may enter within ten minutes; further calls are hung up. Each process counts for itself. 0: no limit.
+        fsapi_max_wrong_pins: Count = "FSAPI_MAX_WRONG_PINS" or "20";
+    }
     "Recordings" {
         /// getRecordings returns an empty list, the other recording calls return notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
@@ -377,7 +386,7 @@ settings! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+    use crate::config::ignored_settings::WITHOUT_EFFECT;
     use crate::config::reading::ORIGINAL_SETTINGS;
     use crate::config::sources::SettingOrigin;
 
@@ -429,8 +438,7 @@ mod tests {
     fn no_name_is_used_twice() {
         let settings = SETTINGS.iter().flat_map(Setting::names);
         let ignored = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
-        let mut names: Vec<_> =
-            settings.chain(ignored).chain(NOT_IMPLEMENTED.iter().copied()).collect();
+        let mut names: Vec<_> = settings.chain(ignored).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

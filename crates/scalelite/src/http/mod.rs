@@ -13,6 +13,7 @@ mod body;
 mod challenges;
 mod connections;
 mod console;
+mod dial_in;
 mod end_reports;
 mod forwarded;
 mod framing;

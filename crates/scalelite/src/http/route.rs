@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, console, end_reports, framing, health, host, playback,
-    request_id, upload,
+    admin, analytics, bbb_api, challenges, console, dial_in, end_reports, framing, health, host,
+    playback, request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -132,6 +132,8 @@ enum Route<'a> {
     Analytics,
     /// Query.
     EndReport(&'a str),
+    /// Query.
+    DialIn(&'a str),
     /// Name of the call, and query.
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
@@ -164,6 +166,7 @@ impl<'a> Route<'a> {
             ["bigbluebutton", "api", call] | ["bigbluebutton", "api", "api", call] => {
                 Self::Bbb(call, query)
             }
+            ["fsapi"] => Self::DialIn(query),
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
@@ -191,6 +194,7 @@ impl<'a> Route<'a> {
             Self::Challenge(_) => "certificate challenge",
             Self::Analytics => analytics::CALL_NAME,
             Self::EndReport(_) => end_reports::CALL_NAME,
+            Self::DialIn(_) => dial_in::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
             Self::Console(_) => console::CALL_NAME,
@@ -267,6 +271,9 @@ async fn dispatch(
         Route::Index => bbb_api::handle_index(state, &parts.method),
         Route::Analytics => Box::pin(analytics::handle_call(state, to_request("", parts))).await,
         Route::EndReport(query) => end_reports::handle_call(state, query).await,
+        Route::DialIn(query) => {
+            Box::pin(dial_in::handle_call(state, to_request(query, parts))).await
+        }
         Route::Bbb(call, query) => {
             bbb_api::handle_call(state, call, to_request(query, parts)).await
         }
