@@ -153,6 +153,7 @@ pub(crate) fn app_with(
         known_claims: Arc::default(),
         session_budget: Arc::default(),
         known_twins: Arc::default(),
+        meters: Arc::default(),
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         revivals: Arc::default(),

@@ -1,5 +1,6 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod metrics;
 pub mod tls;
 
 use std::sync::Arc;
@@ -90,6 +91,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let metrics_listener = metrics::open_listener(config).await?;
     let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
@@ -118,7 +120,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
                 tracing::info!(url = tls.url(), "HTTPS listening");
             }
             let listeners = Listeners { public: listener, tls, management: management_listener };
-            serve_until(config, current, listeners, stop.clone()).await;
+            serve_until(config, current.clone(), listeners, stop.clone()).await;
         } else {
             tracing::info!(
                 state_store,
@@ -130,8 +132,9 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
             let _ = stop.clone().wait_for(|stop| *stop).await;
         }
     };
+    let metrics = metrics::serve_listener(config, &current, metrics_listener, stop.clone());
     let watchdog = service_manager::report_ready();
-    tokio::join!(serving, reloader.run(stop.clone()));
+    tokio::join!(serving, metrics, reloader.run(stop.clone()));
     let _ = stop.wait_for(|stop| *stop).await;
     for job in tls_jobs.into_iter().flatten() {
         let _ = job.await;
@@ -248,6 +251,7 @@ pub fn build_http_state(
         management,
         console: former.map_or_else(Arc::default, |former| former.console.clone()),
         health_checks: HealthChecks::default(),
+        metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),

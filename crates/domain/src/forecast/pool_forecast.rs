@@ -144,6 +144,26 @@ impl PoolForecast {
         users.collect()
     }
 
+    /// Forecasts the users of each server that gets new meetings, every five minutes ([`STEP_MS`]) for two hours: those of meetings
+    /// that are recorded or expected, and those who come from elsewhere. `multiplier` tells the load of one user.
+    pub fn forecast_curves(
+        &mut self,
+        now: Timestamp,
+        multiplier: impl Fn(&ServerId) -> f64,
+    ) -> BTreeMap<ServerId, Vec<f64>> {
+        let nobody = MeetingKey::default();
+        let smallest = NewMeeting { key: &nobody, size_hint: Some(0), max_users: None };
+        let estimate = self.estimate_cost(now, &smallest);
+        let curves = estimate.candidates.iter().map(|candidate| {
+            let id = &candidate.server;
+            let foreign_load = self.snapshots.get(id).map_or(0.0, |known| known.foreign_load);
+            let foreign_users = foreign_load / multiplier(id);
+            let points = candidate.load.points().iter();
+            (id.clone(), points.map(|users| f64::from(*users) + foreign_users).collect())
+        });
+        curves.collect()
+    }
+
     /// What was learned from sessions.
     #[must_use]
     pub fn timetable(&self) -> Arc<Timetable> {

@@ -55,6 +55,7 @@ use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
+use crate::metrics::watch_loop_lag;
 use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
@@ -72,6 +73,9 @@ pub fn start_jobs(
     if roles.poller {
         let keep_ms = i64::from(config.audit_keep_days.0).saturating_mul(86_400_000);
         tasks.push(runner.start(AuditPruning { app: app.clone(), keep_ms }));
+    }
+    if config.metrics_bind.is_some() || config.metrics_token.is_some() {
+        tasks.push(watch_loop_lag(&wired.request_meters, stop));
     }
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));

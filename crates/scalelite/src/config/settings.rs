@@ -123,6 +123,14 @@ settings! {
         /// Who has changed what is kept for this many days, and the newest 50,000 changes at most.
         audit_keep_days: AtLeastOne = "AUDIT_KEEP_DAYS" or "400";
     }
+    "Metrics" {
+        /// The address on which Prometheus may ask for metrics (/metrics), with a port of its own. Every process has one, whatever its roles. Not
+        /// encrypted: use an address that only the monitoring system reaches. Unset: there is none.
+        metrics_bind: Option<BindAddress> = "METRICS_BIND" or "";
+        /// The token that must be shown for metrics (Authorization: Bearer TOKEN). If it is set, they are also served where front-ends are, at
+        /// /scalelite/metrics.
+        metrics_token: Option<Secret> = "METRICS_TOKEN" or "";
+    }
     "Log" {
         /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
         command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";

@@ -26,6 +26,7 @@ mod json_cost;
 pub mod listen;
 mod management;
 mod message;
+mod metrics;
 mod notices;
 mod origin;
 mod peer;

@@ -17,6 +17,7 @@ use super::https_redirect::HttpsRules;
 use super::management::ManagementRules;
 use super::playback::PlaybackService;
 use super::upload_service::UploadService;
+use crate::metrics::MetricsService;
 use crate::tls::acme::answers::ChallengeAnswers;
 
 /// State shared by all HTTP handlers.
@@ -39,6 +40,8 @@ pub struct HttpState {
     pub console: Arc<Console>,
     /// The last answer of the stores.
     pub health_checks: HealthChecks,
+    /// Metrics.
+    pub metrics: MetricsService,
     /// The parts of what the process needs.
     pub health: Arc<HealthBoard>,
     /// Longest request body, in bytes.

@@ -47,6 +47,8 @@ mod management;
 #[cfg(test)]
 mod management_access;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
 mod paths;

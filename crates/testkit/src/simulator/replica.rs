@@ -146,6 +146,7 @@ impl ReplicaContext {
             known_claims: Arc::default(),
             session_budget: Arc::default(),
             known_twins: Arc::default(),
+            meters: Arc::default(),
             change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
