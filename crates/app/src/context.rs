@@ -10,8 +10,9 @@ use crate::ports::{
     Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins, Meters,
-    ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
+    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
+    Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
+    WrongPins,
 };
 use crate::tenancy::TenantCache;
 use crate::token_authentication::ManagementTokenCache;
@@ -29,6 +30,8 @@ pub struct App {
     pub revivals: Arc<Revivals>,
     /// What suspect servers answered lately.
     pub suspect_checks: Arc<SuspectChecks>,
+    /// Wrong PINs of callers by telephone.
+    pub wrong_pins: Arc<WrongPins>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
     /// How many meetings that have ended are kept of a minute.

@@ -11,6 +11,7 @@ mod revivals;
 mod session_budget;
 mod suspect_checks;
 mod time_histogram;
+mod wrong_pins;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
@@ -33,6 +34,7 @@ pub use revivals::Revivals;
 pub use session_budget::SessionBudget;
 pub use suspect_checks::SuspectChecks;
 pub use time_histogram::{TimeCounts, TimeHistogram};
+pub use wrong_pins::WrongPins;
 
 /// The forecast of the pool; empty until it is first needed.
 #[derive(Debug, Default)]

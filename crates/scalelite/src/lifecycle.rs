@@ -249,6 +249,7 @@ pub fn build_http_state(
         challenges: config.acme.then(|| wired.challenge_answers.clone()),
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
+        console: former.map_or_else(Arc::default, |former| former.console.clone()),
         health_checks: HealthChecks::default(),
         metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
@@ -265,6 +266,8 @@ fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules 
     let (own, reveal) =
         (secrets(&config.management_secret), secrets(&config.management_reveal_secret));
     ManagementRules {
+        has_console: config.console_enabled,
+        has_public_console: config.console_enabled && config.management_bind.is_none(),
         is_public: config.management_api_enabled && config.management_bind.is_none(),
         shows_secrets: own.is_empty() && reveal.is_empty(),
         secrets: if own.is_empty() { wired.app.policy.secrets.clone() } else { own },

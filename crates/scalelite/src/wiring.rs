@@ -203,6 +203,7 @@ fn build_app(
         sealer: Arc::new(build_sealer(config, &policy)),
         revivals: Arc::default(),
         suspect_checks: Arc::default(),
+        wrong_pins: Arc::default(),
         history: state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),

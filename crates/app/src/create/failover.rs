@@ -262,9 +262,9 @@ impl Failover<'_> {
                     host = target.server.hostname(),
                     "create goes on to the next server"
                 );
-                app.meters.failovers.count();
                 let event = AuditEvent::new("meeting.failover").on_meeting(&self.request.key);
                 audit::note_automatic(app, "failover", event.on_server(&target.server));
+                app.meters.failovers.count();
                 forecaster::record_placement(app, &target);
                 self.ask(target, SendMode::First);
             }

@@ -156,8 +156,8 @@ pub(crate) async fn record_observation(
         return Ok(None);
     };
     log_poll(app, &report, observation);
-    count_poll(app, &report);
     audit_poll(app, &report);
+    count_poll(app, &report);
     excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {

@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 use crate::timetable::{Timetable, TimetableLimits};
 
 use super::{
-    CostEstimate, ForecastPolicy, ForecastServer, LoadForecast, NewMeeting, RunningMeeting,
+    CostEstimate, ForecastPolicy, ForecastServer, LoadCurve, LoadForecast, NewMeeting,
+    RunningMeeting,
 };
 
 /// Changes that are applied again after a rebuild, at most.
@@ -63,6 +64,8 @@ pub struct ServerUsers {
     pub upcoming: f64,
     /// The most users at one time within the forecast's two hours, those included.
     pub peak: f64,
+    /// All of them from now on.
+    pub curve: LoadCurve,
 }
 
 impl PoolForecast {
@@ -136,7 +139,7 @@ impl PoolForecast {
             let running = self.load_forecast.load(&candidate.server);
             let without_upcoming = running.map_or(0.0, |load| peak_of(load.points()));
             let upcoming = (peak - without_upcoming).max(0.0);
-            (candidate.server.clone(), ServerUsers { upcoming, peak })
+            (candidate.server.clone(), ServerUsers { upcoming, peak, curve: candidate.load })
         });
         users.collect()
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::ignored_settings::WITHOUT_EFFECT;
 use crate::config::reading::EffectiveSetting;
 use crate::config::{Config, Sources, names, read_store_settings, reference};
 use crate::output::table::{Cell, render};
@@ -53,9 +53,6 @@ pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
     }
     for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         print_line(format!(" {name} is set and has no effect: {reason}"));
-    }
-    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        print_line(format!(" {name} is set and not implemented yet"));
     }
     for line in describe_oddities(sources) {
         print_line(printable(&format!(" {line}")));

@@ -12,6 +12,8 @@ mod bbb_api;
 mod body;
 mod challenges;
 mod connections;
+mod console;
+mod dial_in;
 mod end_reports;
 mod forwarded;
 mod framing;

@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, metrics, playback,
-    request_id, upload,
+    admin, analytics, bbb_api, challenges, console, dial_in, end_reports, framing, health, host,
+    metrics, playback, request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -141,12 +141,16 @@ enum Route<'a> {
     Analytics,
     /// Query.
     EndReport(&'a str),
+    /// Query.
+    DialIn(&'a str),
     /// Name of the call, and query.
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
+    /// A page of the console: the whole target.
+    Console(&'a str),
     /// Record id.
     Upload(&'a str),
     /// A playback path or an unknown one: the whole target.
@@ -173,9 +177,17 @@ impl<'a> Route<'a> {
             ["bigbluebutton", "api", call] | ["bigbluebutton", "api", "api", call] => {
                 Self::Bbb(call, query)
             }
+            ["fsapi"] => Self::DialIn(query),
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
+            ["scalelite"]
+            | [
+                "scalelite",
+                "console.css" | "console.js" | "events" | "sign-in" | "sign-out" | "server"
+                | "meetings" | "meeting" | "recordings" | "recording" | "archive" | "tenants"
+                | "forecast" | "audit" | "doctor",
+            ] => Self::Console(target),
             _ => Self::Other(target),
         }
     }
@@ -194,8 +206,10 @@ impl<'a> Route<'a> {
             Self::Challenge(_) => "certificate challenge",
             Self::Analytics => analytics::CALL_NAME,
             Self::EndReport(_) => end_reports::CALL_NAME,
+            Self::DialIn(_) => dial_in::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
+            Self::Console(_) => console::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
@@ -253,6 +267,17 @@ async fn dispatch(
             }
             HttpResponse::failed("-", &ApiError::Unsupported)
         }
+        Route::Console(target) => {
+            let is_reachable = match audience {
+                Audience::Management => state.management.has_console,
+                Audience::Public => !found.is_playback && state.management.has_public_console,
+                Audience::Metrics => false,
+            };
+            if is_reachable {
+                return Box::pin(console::handle(state, target, to_request("", parts))).await;
+            }
+            HttpResponse::failed("-", &ApiError::Unsupported)
+        }
         _ if audience != Audience::Public => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {
             Box::pin(handle_other(state, target, found.is_playback, to_request("", parts))).await
@@ -264,6 +289,9 @@ async fn dispatch(
         Route::Index => bbb_api::handle_index(state, &parts.method),
         Route::Analytics => Box::pin(analytics::handle_call(state, to_request("", parts))).await,
         Route::EndReport(query) => end_reports::handle_call(state, query).await,
+        Route::DialIn(query) => {
+            Box::pin(dial_in::handle_call(state, to_request(query, parts))).await
+        }
         Route::Bbb(call, query) => {
             bbb_api::handle_call(state, call, to_request(query, parts)).await
         }

@@ -9,6 +9,7 @@ use app::health::HealthBoard;
 use app::origin;
 use tokio_util::task::TaskTracker;
 
+use super::console::Console;
 use super::forwarded::ProxyRules;
 use super::health::HealthChecks;
 use super::host::HostRules;
@@ -35,6 +36,8 @@ pub struct HttpState {
     pub proxies: ProxyRules,
     /// Who may call the management API.
     pub management: ManagementRules,
+    /// The pages for administrators.
+    pub console: Arc<Console>,
     /// The last answer of the stores.
     pub health_checks: HealthChecks,
     /// Metrics.

@@ -15,6 +15,8 @@ mod creates;
 #[cfg(test)]
 mod deployments;
 #[cfg(test)]
+mod dial_in;
+#[cfg(test)]
 mod end_callbacks;
 #[cfg(test)]
 mod ends;

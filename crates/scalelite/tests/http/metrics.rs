@@ -243,7 +243,8 @@ async fn tenants_have_labels_up_to_a_limit() {
         call_as_tenant(&deployment, &host, secret, name, query).await
     };
     for tenant in ["t000", "t102"] {
-        let created = call(tenant, "secret", "create", &format!("meetingID={tenant}&name=Meeting")).await;
+        let created =
+            call(tenant, "secret", "create", &format!("meetingID={tenant}&name=Meeting")).await;
         assert_success(&created);
         assert_failed(&call(tenant, "wrong", "getMeetings", "").await, "checksumError");
     }

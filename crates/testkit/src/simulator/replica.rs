@@ -139,6 +139,7 @@ impl ReplicaContext {
             sealer: Arc::new(PlainSealer),
             revivals: self.revivals.clone(),
             suspect_checks: self.suspect_checks.clone(),
+            wrong_pins: Arc::default(),
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
