@@ -84,7 +84,7 @@ async fn assert_promtool_accepts(text: &str) {
 
 #[tokio::test]
 async fn a_scrape_tells_what_has_happened() {
-    let settings = [BIND, ("SERVER_UNHEALTHY_THRESHOLD", "1"), ("LOAD_MIN_USER_COUNT", "10")];
+    let settings = [BIND, ("LOAD_MIN_USER_COUNT", "10")];
     let deployment = start_deployment_with(3, &settings).await;
     let product = &deployment.product;
     let port = metrics_port(product).await;
