@@ -25,7 +25,7 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, end_reports, framing, health, host, playback,
+    admin, analytics, api_v1, bbb_api, challenges, end_reports, framing, health, host, playback,
     request_id, upload,
 };
 
@@ -136,6 +136,8 @@ enum Route<'a> {
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
+    /// The management API, version 1: the whole target, and whether the path is spelled as it is documented.
+    ApiV1(&'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
     /// Record id.
@@ -163,6 +165,7 @@ impl<'a> Route<'a> {
                 Self::Bbb(call, query)
             }
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
+            ["scalelite", "api", "v1", ..] => Self::ApiV1(target, !path.contains("//")),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             _ => Self::Other(target),
@@ -184,6 +187,7 @@ impl<'a> Route<'a> {
             Self::EndReport(_) => end_reports::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
+            Self::ApiV1(..) => api_v1::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
@@ -225,18 +229,20 @@ async fn dispatch(
     {
         return moved;
     }
+    let (is_playback, is_public) = (found.is_playback, state.management.is_public);
+    let is_reachable = |is_usual: bool| match audience {
+        Audience::Management => true,
+        Audience::Public => is_usual && !is_playback && is_public,
+    };
     match route {
         Route::Health { question, .. } => health::check(state, question, audience).await,
-        Route::Admin(call, query, is_usual) => {
-            let is_reachable = match audience {
-                Audience::Management => true,
-                Audience::Public => is_usual && !found.is_playback && state.management.is_public,
-            };
-            if is_reachable {
-                return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
-            }
-            HttpResponse::failed("-", &ApiError::Unsupported)
+        Route::Admin(call, query, is_usual) if is_reachable(is_usual) => {
+            Box::pin(admin::handle_call(state, call, to_request(query, parts))).await
         }
+        Route::ApiV1(target, is_usual) if is_reachable(is_usual) => {
+            Box::pin(api_v1::handle(state, target, to_request("", parts))).await
+        }
+        Route::Admin(..) | Route::ApiV1(..) => HttpResponse::failed("-", &ApiError::Unsupported),
         _ if audience == Audience::Management => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {
             Box::pin(handle_other(state, target, found.is_playback, to_request("", parts))).await
