@@ -191,10 +191,10 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Write man pages and completions of shells, for packages.
+    /// Write man pages and completions of shells, for packages; or print the documentation of the management API.
     #[command(hide = true)]
     Generate {
-        /// The directory.
+        /// The directory, or `openapi`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -235,6 +235,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => {
             return cmd::check::run(setting_flags::read_sources(&matches), args);
+        }
+        Command::Generate { dir } if dir.as_os_str() == "openapi" => {
+            output::print_text(crate::http::render_document());
+            Ok(())
         }
         Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
         Command::Config { reference: true, .. } => {

@@ -18,8 +18,8 @@ use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, Sources};
 use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
-    ManagementRules, ProxyRules, UploadService,
+    Administration, Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState,
+    HttpsRules, ManagementRules, ProxyRules, ShownSetting, UploadService,
 };
 use crate::reload::Reloader;
 use crate::service_manager;
@@ -95,7 +95,9 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
     let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
-    let (state, current) = watch::channel(Arc::new(build_http_state(config, wired, None)));
+    let mut first_state = build_http_state(config, wired, None);
+    first_state.administration.settings = describe_settings(sources);
+    let (state, current) = watch::channel(Arc::new(first_state));
     let reloader = Reloader {
         hangups,
         sources: sources.clone(),
@@ -250,6 +252,13 @@ pub fn build_http_state(
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
         console: former.map_or_else(Arc::default, |former| former.console.clone()),
+        administration: Administration {
+            importer: wired.importer.clone(),
+            inspectors: wired.inspectors.clone(),
+            settings: Arc::default(),
+        },
+        versioned_changes: former
+            .map_or_else(Arc::default, |former| former.versioned_changes.clone()),
         health_checks: HealthChecks::default(),
         metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
@@ -257,6 +266,18 @@ pub fn build_http_state(
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: former.map_or_else(TaskTracker::new, |former| former.background.clone()),
     }
+}
+
+/// The settings in effect, as administrators see them: secrets hidden.
+pub fn describe_settings(sources: &Sources) -> Arc<Vec<ShownSetting>> {
+    let settings = Config::read(sources).map(|(_, settings)| settings).unwrap_or_default();
+    let shown = settings.into_iter().map(|setting| ShownSetting {
+        name: setting.setting.name.to_owned(),
+        value: setting.value,
+        origin: setting.origin.to_string(),
+        warning: setting.warning,
+    });
+    Arc::new(shown.collect())
 }
 
 fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules {

@@ -127,6 +127,9 @@ async fn record_change(
 ) {
     let Some(server) = after.or(before) else { return };
     let (was, is) = describe_server_change(before, after);
+    if was.is_some() && was == is {
+        return;
+    }
     audit::record(app, AuditEvent::new(action).on_server(server).before(was).after(is)).await;
 }
 

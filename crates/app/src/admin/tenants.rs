@@ -89,6 +89,9 @@ async fn record_change(
 ) {
     let Some(tenant) = after.or(before) else { return };
     let (was, is) = describe_tenant_change(before, after);
+    if was.is_some() && was == is {
+        return;
+    }
     let event = AuditEvent::new(action).of_tenant(Some(&tenant.id)).named(&tenant.name);
     audit::record(app, event.before(was).after(is)).await;
 }

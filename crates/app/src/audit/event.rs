@@ -137,7 +137,7 @@ fn hide(
     [before, after]: [Option<&String>; 2],
     sides: (&mut Option<Map<String, Value>>, &mut Option<Map<String, Value>>),
 ) {
-    let is_changed = before != after;
+    let is_changed = before.is_some() && before != after;
     for (secret, side, hidden) in
         [(before, sides.0, HIDDEN[0]), (after, sides.1, HIDDEN[usize::from(is_changed)])]
     {

@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, console, dial_in, end_reports, framing, health, host,
-    metrics, playback, request_id, upload,
+    admin, analytics, api_v1, bbb_api, challenges, console, dial_in, end_reports, framing, health,
+    host, metrics, playback, request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -147,6 +147,8 @@ enum Route<'a> {
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
+    /// The management API, version 1: the whole target, and whether the path is spelled as it is documented.
+    ApiV1(&'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
     /// A page of the console: the whole target.
@@ -179,6 +181,7 @@ impl<'a> Route<'a> {
             }
             ["fsapi"] => Self::DialIn(query),
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
+            ["scalelite", "api", "v1", ..] => Self::ApiV1(target, !path.contains("//")),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             ["scalelite"]
@@ -210,6 +213,7 @@ impl<'a> Route<'a> {
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
             Self::Console(_) => console::CALL_NAME,
+            Self::ApiV1(..) => api_v1::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
@@ -251,31 +255,32 @@ async fn dispatch(
     {
         return moved;
     }
+    let (is_playback, is_public) = (found.is_playback, state.management.is_public);
+    let is_reachable = |is_usual: bool| match audience {
+        Audience::Management => true,
+        Audience::Public => is_usual && !is_playback && is_public,
+        Audience::Metrics => false,
+    };
+    let has_console = match audience {
+        Audience::Management => state.management.has_console,
+        Audience::Public => !is_playback && state.management.has_public_console,
+        Audience::Metrics => false,
+    };
     match route {
         Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Metrics { is_own } if !is_own || audience == Audience::Metrics => {
             Box::pin(metrics::answer(state, audience, &parts)).await
         }
-        Route::Admin(call, query, is_usual) => {
-            let is_reachable = match audience {
-                Audience::Management => true,
-                Audience::Metrics => false,
-                Audience::Public => is_usual && !found.is_playback && state.management.is_public,
-            };
-            if is_reachable {
-                return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
-            }
-            HttpResponse::failed("-", &ApiError::Unsupported)
+        Route::Admin(call, query, is_usual) if is_reachable(is_usual) => {
+            Box::pin(admin::handle_call(state, call, to_request(query, parts))).await
         }
-        Route::Console(target) => {
-            let is_reachable = match audience {
-                Audience::Management => state.management.has_console,
-                Audience::Public => !found.is_playback && state.management.has_public_console,
-                Audience::Metrics => false,
-            };
-            if is_reachable {
-                return Box::pin(console::handle(state, target, to_request("", parts))).await;
-            }
+        Route::ApiV1(target, is_usual) if is_reachable(is_usual) => {
+            Box::pin(api_v1::handle(state, target, to_request("", parts))).await
+        }
+        Route::Console(target) if has_console => {
+            Box::pin(console::handle(state, target, to_request("", parts))).await
+        }
+        Route::Admin(..) | Route::ApiV1(..) | Route::Console(_) => {
             HttpResponse::failed("-", &ApiError::Unsupported)
         }
         _ if audience != Audience::Public => HttpResponse::failed("-", &ApiError::Unsupported),
