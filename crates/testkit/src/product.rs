@@ -238,6 +238,15 @@ impl Product {
         Ok(digits.parse()?)
     }
 
+    /// The number of files and sockets that the process has open.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn count_descriptors(&self) -> anyhow::Result<usize> {
+        let id = self.child.id().context("the process has ended")?;
+        Ok(std::fs::read_dir(format!("/proc/{id}/fd"))?.count())
+    }
+
     /// Sends SIGTERM.
     ///
     /// # Errors
