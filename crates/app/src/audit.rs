@@ -100,6 +100,30 @@ pub async fn write_queue(app: &App) -> Result<usize, StoreError> {
     }
 }
 
+/// Says in one line what a record is about: what was done, to what, and from what to what.
+#[must_use]
+pub fn describe(record: &AuditRecord) -> String {
+    let target = &record.target;
+    let named = [
+        ("host", &target.host),
+        ("server", if target.host.is_some() { &None } else { &target.server }),
+        ("meeting", &target.meeting),
+        ("tenant", &target.tenant),
+        ("recording", &target.recording),
+        ("", &target.name),
+    ];
+    let mut parts = vec![record.action.clone()];
+    parts.extend(named.into_iter().filter_map(|(name, value)| {
+        let value = value.as_deref()?;
+        Some(if name.is_empty() { value.to_owned() } else { format!("{name}={value}") })
+    }));
+    parts.extend(match (&record.before, &record.after) {
+        (Some(before), Some(after)) => Some(format!("{before} → {after}")),
+        (before, after) => before.as_ref().or(after.as_ref()).cloned(),
+    });
+    parts.join(" ")
+}
+
 /// Which records are wanted: those that meet all conditions that are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {

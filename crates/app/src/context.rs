@@ -11,7 +11,8 @@ use crate::ports::{
 };
 use crate::state::{
     AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
-    ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
+    Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
+    WrongPins,
 };
 use crate::tenancy::TenantCache;
 use crate::token_authentication::ManagementTokenCache;
@@ -29,6 +30,8 @@ pub struct App {
     pub revivals: Arc<Revivals>,
     /// What suspect servers answered lately.
     pub suspect_checks: Arc<SuspectChecks>,
+    /// Wrong PINs of callers by telephone.
+    pub wrong_pins: Arc<WrongPins>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
     /// How many meetings that have ended are kept of a minute.
@@ -49,6 +52,8 @@ pub struct App {
     pub known_hosts: Arc<KnownHosts>,
     /// Recipients of callbacks that fail.
     pub failing_recipients: Arc<FailingRecipients>,
+    /// What this process has counted of its own work.
+    pub meters: Arc<Meters>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

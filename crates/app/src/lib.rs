@@ -12,6 +12,7 @@ pub mod blocking;
 pub mod callbacks;
 pub mod context;
 pub mod create;
+pub mod dial_in;
 mod duplicate_end;
 pub mod end_callbacks;
 pub mod forecaster;

@@ -51,6 +51,8 @@ pub struct Policy {
     pub join_rules: ParameterRules,
     /// How voice bridges are made.
     pub voice_bridge: VoiceBridgePolicy,
+    /// Calls by telephone.
+    pub dial_in: DialInRules,
     /// How polls are judged: health and load.
     pub poll: PollPolicy,
     /// How meetings are placed.
@@ -76,6 +78,17 @@ pub struct Policy {
     /// `MEETING_REVIVAL_WINDOW`, in ms: how long after its last report a meeting of an offline server is
     /// made anew when users join; 0: never.
     pub revival_window_ms: i64,
+}
+
+/// Choices about calls by telephone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DialInRules {
+    /// `FSAPI_PASSWORD`: what a FreeSWITCH must know that asks; `None` if everybody may ask.
+    pub password: Option<String>,
+    /// `FSAPI_MAX_DURATION`: a call is hung up after so long, in minutes.
+    pub max_duration_min: Option<u32>,
+    /// `FSAPI_MAX_WRONG_PINS`: wrong PINs of one caller within ten minutes; 0: no limit.
+    pub max_wrong_pins: u32,
 }
 
 /// Choices about recordings.

@@ -59,6 +59,7 @@ pub(crate) async fn revive(
             tokio::spawn(origin::keep_origin(async move {
                 let _permit = app.revivals.acquire_permit().await;
                 let has_succeeded = run_revival(&app, &caller, &offline).await;
+                app.meters.failed_revivals.add(usize::from(!has_succeeded));
                 running.end(has_succeeded);
             }));
             ended
@@ -80,6 +81,7 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
     };
     match recreate_meeting(app, caller, offline, &kept, parameters).await {
         Recreated::Made(server) => {
+            app.meters.revivals.count();
             let seen_ms = app.clock.now().ms_since(meeting.seen_at);
             let users = meeting.load.users;
             let host = app.known_hosts.find(&server);

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::dial_in::{NumberMatch, compare_numbers, significant_digits};
 use domain::parameters::ParameterRules;
 use domain::{MeetingKey, Tenant, TenantSetting};
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ struct TenantEntry {
     secrets: Vec<String>,
     create_rules: ParameterRules,
     join_rules: ParameterRules,
+    /// The numbers at which the tenant is called: the settings `dialNumber`, as [`significant_digits`].
+    dial_numbers: Vec<String>,
 }
 
 impl Caller {
@@ -112,6 +115,41 @@ impl TenantCache {
         Ok(index.get(&name.to_ascii_lowercase()).cloned().map(|entry| Caller(Some(entry))))
     }
 
+    /// Returns the ids of the tenants that are called at one of these numbers; empty if none is. A number is a tenant's if a setting
+    /// `dialNumber` of the tenant says so; an equal number precedes one that is spelled without its first digits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_called_tenants(&self, numbers: &[&str]) -> Result<Vec<String>, StoreError> {
+        let called: Vec<String> = numbers.iter().map(|number| significant_digits(number)).collect();
+        let index = self.load_index().await?;
+        let matches = index.values().filter_map(|entry| {
+            let pairs = entry
+                .dial_numbers
+                .iter()
+                .flat_map(|known| called.iter().map(move |number| (known, number)));
+            let best = pairs.map(|(known, number)| compare_numbers(known, number)).max()?;
+            (best != NumberMatch::Different).then(|| (best, entry.tenant.id.clone()))
+        });
+        let matches: Vec<_> = matches.collect();
+        let best = matches.iter().map(|(found, _)| *found).max();
+        Ok(matches
+            .into_iter()
+            .filter(|(found, _)| Some(*found) == best)
+            .map(|(_, id)| id)
+            .collect())
+    }
+
+    /// Lists ids and names of all tenants.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_names(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let index = self.load_index().await?;
+        let tenants = index.values().map(|entry| &entry.tenant);
+        Ok(tenants.map(|tenant| (tenant.id.clone(), tenant.name.clone())).collect())
+    }
+
     /// Clears the cache, because this process has changed a tenant or a setting.
     pub fn invalidate(&self) {
         let mut state = self.lock_state();
@@ -175,12 +213,19 @@ impl TenantCache {
                 secrets: tenant.each_secret().map(str::to_owned).collect(),
                 create_rules: self.create_rules.with_tenant(&settings),
                 join_rules: self.join_rules.with_tenant(&settings),
+                dial_numbers: list_dial_numbers(&settings),
                 tenant,
             };
             (name, Arc::new(entry))
         });
         Ok(entries.collect())
     }
+}
+
+/// The numbers that these settings of a tenant name.
+fn list_dial_numbers(settings: &[TenantSetting]) -> Vec<String> {
+    let numbers = settings.iter().filter(|setting| setting.param == "dialNumber");
+    numbers.map(|setting| significant_digits(&setting.value)).collect()
 }
 
 #[cfg(test)]
@@ -220,6 +265,23 @@ mod tests {
         assert_eq!((entry.create_rules.overrides.len(), entry.join_rules.overrides.len()), (1, 1));
         assert!(entry.create_rules.defaults.is_empty());
         assert!(cache.find_caller("gamma").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn tenants_are_found_by_the_number_that_was_dialled() {
+        let (store, cache) = cache();
+        let numbers = [("1", "+49 30 555-0100"), ("2", "030 5550200"), ("3", "none")];
+        for (id, number) in numbers {
+            assert!(store.add_tenant(tenant(id, &format!("t{id}"))).await.unwrap());
+            let mut setting = setting(id, false);
+            (setting.param, setting.value) = ("dialNumber".to_owned(), number.to_owned());
+            assert!(store.add_tenant_setting(setting).await.unwrap());
+        }
+        let find = async |number: &str| cache.find_called_tenants(&["x", number]).await.unwrap();
+        assert_eq!(find("0049305550100").await, ["1"]);
+        assert_eq!(find("+49305550200").await, ["2"]);
+        assert_eq!(find("305550300").await, [""; 0]);
+        assert_eq!(find("").await, [""; 0]);
     }
 
     /// A store that fails after one second.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::context::App;
 use crate::memory::{CountingEntropy, MemoryBlobs, MemoryPoolStore, PlainSealer};
-use crate::policy::{Policy, RecordingRules};
+use crate::policy::{DialInRules, Policy, RecordingRules};
 use crate::ports::{
     BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
     CallbackClientError, CallbackRequest, Clock,
@@ -115,6 +115,7 @@ pub(crate) fn test_policy() -> Policy {
             max_length: 9,
             use_external: false,
         },
+        dial_in: DialInRules { password: None, max_duration_min: None, max_wrong_pins: 5 },
         poll: PollPolicy {
             thresholds: Thresholds { healthy: 1, unhealthy: 2 },
             load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
@@ -152,10 +153,12 @@ pub(crate) fn app_with(
         known_claims: Arc::default(),
         session_budget: Arc::default(),
         known_twins: Arc::default(),
+        meters: Arc::default(),
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         revivals: Arc::default(),
         suspect_checks: Arc::default(),
+        wrong_pins: Arc::default(),
         odd_answers: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),

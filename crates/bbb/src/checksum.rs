@@ -197,6 +197,12 @@ pub fn find_signing_secret<'a>(
     })
 }
 
+/// Returns whether two secrets are equal, in a time that tells nothing of either but its length.
+#[must_use]
+pub fn is_same_secret(one: &[u8], other: &[u8]) -> bool {
+    Sha256::digest(one).ct_eq(&Sha256::digest(other)).into()
+}
+
 /// Returns whether the checksum is valid under any of the secrets; see [`find_signing_secret`].
 #[must_use]
 pub fn verify(

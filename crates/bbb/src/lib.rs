@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod checksum;
+pub mod dialplan;
 mod grammar;
 pub mod lrs;
 mod markup;

@@ -170,6 +170,9 @@ enum Command {
         /// Print the reference of all settings in Markdown instead.
         #[arg(long)]
         reference: bool,
+        /// Print the reference of all metrics in Markdown instead.
+        #[arg(long, conflicts_with_all = ["json", "reference", "check"])]
+        metrics_reference: bool,
         /// Only check the settings, and print what is odd; exit code 1 if the server could not start with them.
         #[arg(long, conflicts_with_all = ["json", "reference"])]
         check: bool,
@@ -240,6 +243,10 @@ pub fn main() -> ExitCode {
         Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
         Command::Config { reference: true, .. } => {
             cmd::config::print_reference();
+            Ok(())
+        }
+        Command::Config { metrics_reference: true, .. } => {
+            cmd::config::print_metrics_reference();
             Ok(())
         }
         command => setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources)),

@@ -1,5 +1,6 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod metrics;
 pub mod tls;
 
 use std::sync::Arc;
@@ -90,6 +91,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let metrics_listener = metrics::open_listener(config).await?;
     let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
@@ -120,7 +122,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
                 tracing::info!(url = tls.url(), "HTTPS listening");
             }
             let listeners = Listeners { public: listener, tls, management: management_listener };
-            serve_until(config, current, listeners, stop.clone()).await;
+            serve_until(config, current.clone(), listeners, stop.clone()).await;
         } else {
             tracing::info!(
                 state_store,
@@ -132,8 +134,9 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
             let _ = stop.clone().wait_for(|stop| *stop).await;
         }
     };
+    let metrics = metrics::serve_listener(config, &current, metrics_listener, stop.clone());
     let watchdog = service_manager::report_ready();
-    tokio::join!(serving, reloader.run(stop.clone()));
+    tokio::join!(serving, metrics, reloader.run(stop.clone()));
     let _ = stop.wait_for(|stop| *stop).await;
     for job in tls_jobs.into_iter().flatten() {
         let _ = job.await;
@@ -248,6 +251,7 @@ pub fn build_http_state(
         challenges: config.acme.then(|| wired.challenge_answers.clone()),
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
+        console: former.map_or_else(Arc::default, |former| former.console.clone()),
         administration: Administration {
             importer: wired.importer.clone(),
             inspectors: wired.inspectors.clone(),
@@ -256,6 +260,7 @@ pub fn build_http_state(
         versioned_changes: former
             .map_or_else(Arc::default, |former| former.versioned_changes.clone()),
         health_checks: HealthChecks::default(),
+        metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
@@ -282,6 +287,8 @@ fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules 
     let (own, reveal) =
         (secrets(&config.management_secret), secrets(&config.management_reveal_secret));
     ManagementRules {
+        has_console: config.console_enabled,
+        has_public_console: config.console_enabled && config.management_bind.is_none(),
         is_public: config.management_api_enabled && config.management_bind.is_none(),
         shows_secrets: own.is_empty() && reveal.is_empty(),
         secrets: if own.is_empty() { wired.app.policy.secrets.clone() } else { own },

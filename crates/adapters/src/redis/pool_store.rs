@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use super::join::tenant_or_empty;
 use super::rows::{self, is_one};
 use super::script::{
-    ADD_SERVER, ADOPT_MEETINGS, CHECK_STORE, CLAIM_STORE_ID, CONFIRM_MEETING, FIND_SERVER,
-    FORGET_MEETING, FORGET_OLD_PENDING_ENDS, FORGET_REMOVED_SERVERS, FORGET_SERVER_MEETINGS,
-    FORGET_UNSEEN, FREE_UNUSED_BRIDGES, LIST_MEETINGS, LIST_PENDING_ENDS, LIST_SERVER_MEETINGS,
-    LIST_SERVERS, NO_ARGUMENTS, RECORD_VERSION, RELEASE_CLAIM, REMOVE_SERVER, RESTORE_MEETING,
-    RESTORE_SERVERS, UPDATE_SERVER,
+    ADD_SERVER, ADOPT_MEETINGS, CHECK_STORE, CLAIM_STORE_ID, CONFIRM_MEETING, FIND_BY_VOICE_BRIDGE,
+    FIND_SERVER, FORGET_MEETING, FORGET_OLD_PENDING_ENDS, FORGET_REMOVED_SERVERS,
+    FORGET_SERVER_MEETINGS, FORGET_UNSEEN, FREE_UNUSED_BRIDGES, LIST_MEETINGS, LIST_PENDING_ENDS,
+    LIST_SERVER_MEETINGS, LIST_SERVERS, NO_ARGUMENTS, RECORD_VERSION, RELEASE_CLAIM, REMOVE_SERVER,
+    RESTORE_MEETING, RESTORE_SERVERS, UPDATE_SERVER,
 };
 use super::{ADOPT_INTERVAL, PAGE_SIZE, RedisStore, records, servers, sort_servers};
 
@@ -138,6 +138,18 @@ impl PoolStore for RedisStore {
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
         self.flush_joins().await;
         self.load_meeting(key).await
+    }
+
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        self.flush_joins().await;
+        let found = self.call_script(&FIND_BY_VOICE_BRIDGE, &[number]).await?;
+        match rows::to_array::<2>(found)? {
+            Some([meeting, server]) => rows::read_meeting_on_server(meeting, server),
+            None => Ok(None),
+        }
     }
 
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {

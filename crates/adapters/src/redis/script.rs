@@ -59,6 +59,7 @@ scripts! {
     FORGET_SESSIONS = "forget_sessions", repeatable: true;
     CLAIM_STORE_ID = "claim_store_id", repeatable: true;
     FIND_MEETING = "find_meeting", repeatable: true;
+    FIND_BY_VOICE_BRIDGE = "find_by_voice_bridge", repeatable: true;
     // A repeated call may count joins twice, which the next poll corrects.
     COUNT_JOINS = "count_joins", repeatable: true;
     ADOPT_MEETINGS = "adopt_meetings", repeatable: true;

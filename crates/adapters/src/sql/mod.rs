@@ -27,6 +27,7 @@ mod recording_catalog;
 mod recording_claims;
 mod recording_details;
 mod recording_upkeep;
+mod recording_work;
 mod recordings;
 mod remembered_requests;
 mod rows;

@@ -85,6 +85,20 @@ impl<D: Database> PoolStore for SqlStore<D> {
         self.read_with_joins(move |connection| meetings::find(connection, &key)).await
     }
 
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        let number = number.to_owned();
+        self.read_with_joins(move |connection| {
+            match meetings::find_by_voice_bridge(connection, &number)? {
+                Some(key) => meetings::find(connection, &key),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         match server.cloned() {
             Some(id) => {

@@ -1,6 +1,7 @@
 //! Administrative actions: the command line and the management API call the same functions.
 
 pub mod callbacks;
+pub mod capacity;
 pub mod doctor;
 pub mod drain;
 pub mod imports;

@@ -140,6 +140,18 @@ impl PoolStore for MemoryPoolStore {
         Ok(self.lock().find_meeting(key))
     }
 
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        let state = self.lock();
+        let holds_it = |meeting: &&Meeting| {
+            !meeting.detached && meeting.voice_bridge.as_deref() == Some(number)
+        };
+        let holder = state.meetings.values().find(holds_it);
+        Ok(holder.and_then(|meeting| state.find_meeting(&meeting.key)))
+    }
+
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         let state = self.lock();
         let is_listed = |meeting: &&Meeting| server.is_none_or(|id| meeting.server == *id);

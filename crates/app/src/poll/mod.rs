@@ -19,6 +19,7 @@ use domain::{Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::audit::{self, AuditEvent};
 use crate::context::App;
@@ -59,7 +60,9 @@ pub async fn poll_all_servers(
     cycle: Option<u64>,
 ) -> Result<PollSummary, StoreError> {
     let servers = app.pool.list_servers().await?;
+    let started = Instant::now();
     app.response_times.retain(&servers);
+    app.meters.retain(&servers);
     app.change_budgets.retain(&servers);
     let last_known = servers.iter().map(|server| server.health.answered_at).max();
     let last_known = last_known.filter(|at| *at > Timestamp::default());
@@ -90,6 +93,7 @@ pub async fn poll_all_servers(
         summary.forgotten += report.forgotten.len();
     }
     drop(polls);
+    app.meters.record_cycle(started.elapsed());
     let now = app.clock.now();
     if app.clock_watch.may_delete_by_age(now) {
         let expired = now.plus_ms(-app.policy.meeting_ttl_ms);
@@ -142,7 +146,9 @@ pub(crate) async fn record_observation(
 ) -> Result<Option<PollReport>, StoreError> {
     if observation.result.is_ok() {
         let took_ms = observation.finished_at.ms_since(observation.started_at);
-        app.response_times.record(id, u64::try_from(took_ms).unwrap_or(0));
+        let took_ms = u64::try_from(took_ms).unwrap_or(0);
+        app.response_times.record(id, took_ms);
+        app.meters.record_poll(id, Duration::from_millis(took_ms));
     }
     let policy = excess::limit_adoptions(app, id);
     let recorded = app.pool.record_poll(id, observation, &policy, cycle).await?;
@@ -151,6 +157,7 @@ pub(crate) async fn record_observation(
     };
     log_poll(app, &report, observation);
     audit_poll(app, &report);
+    count_poll(app, &report);
     excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {
@@ -168,6 +175,17 @@ pub(crate) async fn record_observation(
         report.server.bbb_version = versions::refresh_version(app, &report.server).await?;
     }
     Ok(Some(report))
+}
+
+/// Counts what a poll has changed, for metrics.
+fn count_poll(app: &App, report: &PollReport) {
+    match report.outcome.change {
+        Some(HealthChange::WentOnline) => app.meters.went_online.count(),
+        Some(HealthChange::WentOffline) => app.meters.went_offline.count(),
+        None => {}
+    }
+    let adopted = report.outcome.adopted.iter().filter(|meeting| meeting.origin.is_adopted);
+    app.meters.adoptions.add(adopted.count());
 }
 
 /// Warns once of each pair of entries that turn out to be one server.

@@ -80,6 +80,10 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
         let ended = send_end(app, &server, unwanted).await;
         let (host, meeting) = (server.hostname(), &unwanted.key.id);
         match &unwanted.kept_by {
+            Some(_) => app.meters.duplicates_ended.add(usize::from(ended == Ok(true))),
+            None => app.meters.late_ends.add(usize::from(ended == Ok(true))),
+        }
+        match &unwanted.kept_by {
             Some(kept_by) => {
                 tracing::warn!(server = %server.id, host, meeting, %kept_by, ?ended, "duplicate meeting ended");
                 let event = AuditEvent::new("meeting.end_duplicate").on_meeting(&unwanted.key);

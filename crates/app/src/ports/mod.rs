@@ -72,7 +72,9 @@ pub use recording_catalog::{
 };
 pub use recording_claims::RecordingClaims;
 pub use recording_dirs::{DirectoryFault, RecordingDirs};
-pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
+pub use recording_upkeep::{
+    ArchiveCount, MessageState, RecordingUpkeep, RecordingWork, TrashEntry,
+};
 pub use recordings::{RecordingCounts, Recordings};
 pub use remembered_requests::{KeyedRequest, RememberedRequests, RequestClaim};
 pub use replaced_record::ReplacedRecord;

@@ -274,6 +274,12 @@ pub trait PoolStore: Send + Sync {
     /// not exist.
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError>;
 
+    /// Returns the meeting that holds a voice bridge, and its server; `None` if no meeting does. Detached meetings hold none.
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError>;
+
     /// Lists all meetings, or those of one server.
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError>;
 

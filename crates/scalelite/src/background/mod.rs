@@ -55,6 +55,7 @@ use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
+use crate::metrics::watch_loop_lag;
 use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
@@ -72,6 +73,9 @@ pub fn start_jobs(
     if roles.poller {
         let keep_ms = i64::from(config.audit_keep_days.0).saturating_mul(86_400_000);
         tasks.push(runner.start(AuditPruning { app: app.clone(), keep_ms }));
+    }
+    if config.metrics_bind.is_some() || config.metrics_token.is_some() {
+        tasks.push(watch_loop_lag(&wired.request_meters, stop));
     }
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
@@ -93,7 +97,7 @@ pub fn start_jobs(
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
         tasks.push(runner.start(OfflineReminder { app: app.clone() }));
-        tasks.push(runner.start(Sampling { app: app.clone() }));
+        tasks.push(start_sampling(app, stop));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {
@@ -125,6 +129,11 @@ fn callback_retention(config: &Config) -> CallbackRetention {
         message_ms: days(config.callback_retention_days),
         address_ms: days(config.callback_address_retention_days),
     }
+}
+
+/// Starts the samples of the pool.
+pub fn start_sampling(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(Sampling { app: app.clone() })
 }
 
 /// Starts the polls of all servers and, in between, those of servers that failed. Of all replicas

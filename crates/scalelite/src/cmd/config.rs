@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::ignored_settings::WITHOUT_EFFECT;
 use crate::config::reading::EffectiveSetting;
 use crate::config::{Config, Sources, names, read_store_settings, reference};
 use crate::output::table::{Cell, render};
@@ -13,6 +13,11 @@ use super::CommandFailure;
 /// Prints the reference of all settings.
 pub fn print_reference() {
     print_text(reference::render_page());
+}
+
+/// Prints the reference of all metrics.
+pub fn print_metrics_reference() {
+    print_text(crate::metrics::reference::render_page());
 }
 
 /// Checks the settings as a start or reload would, and prints only what is odd, as messages.
@@ -48,9 +53,6 @@ pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
     }
     for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         print_line(format!(" {name} is set and has no effect: {reason}"));
-    }
-    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        print_line(format!(" {name} is set and not implemented yet"));
     }
     for line in describe_oddities(sources) {
         print_line(printable(&format!(" {line}")));

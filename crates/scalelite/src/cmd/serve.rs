@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::ignored_settings::WITHOUT_EFFECT;
 use crate::config::stores::STORE_FILE;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::lifecycle::{self, Roles, Service};
@@ -64,9 +64,6 @@ async fn check_store(wired: &WiredApp, accept_empty: bool) -> Result<(), Command
 fn log_ignored_settings(sources: &Sources) {
     for (setting, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         tracing::debug!(setting, reason, "setting has no effect");
-    }
-    for setting in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        tracing::debug!(setting, "setting not implemented");
     }
 }
 

@@ -2,7 +2,11 @@
 
 use super::reading::EffectiveSetting;
 use super::settings::Config;
-use super::values::BindAddress;
+use super::sources::SettingOrigin;
+use super::values::{BindAddress, Secret};
+
+/// Shortest token for metrics: anybody who reaches the API may try.
+const MIN_TOKEN_BYTES: usize = 16;
 
 impl Config {
     /// Checks the rules, and corrects what the original accepts.
@@ -10,6 +14,7 @@ impl Config {
     /// # Errors
     /// When a setting is missing that another one needs. The message names it.
     pub(super) fn check(&mut self, effective: &mut [EffectiveSetting]) -> Result<(), String> {
+        self.read_open_dial_in(effective);
         let mut warn = |name: &str, used: Option<String>, warning: String| {
             for setting in effective.iter_mut().filter(|one| one.setting.name == name) {
                 setting.value = used.clone().unwrap_or_else(|| setting.value.clone());
@@ -22,6 +27,10 @@ impl Config {
                 format!("`{min}` is not allowed, it must be at most VOICE_BRIDGE_MAX ({max})");
             warn("VOICE_BRIDGE_MIN", Some(max.to_string()), format!("{problem}: {max} is used"));
             self.voice_bridge_min = self.voice_bridge_max;
+        }
+        if self.is_dial_in_open() {
+            let warning = "it is set to nothing: everybody may ask /fsapi".to_owned();
+            warn("FSAPI_PASSWORD", None, warning);
         }
         if self.https_redirect && !self.has_tls() {
             warn("HTTPS_REDIRECT", None, "it has no effect without TLS_CERT or ACME".to_owned());
@@ -40,8 +49,24 @@ impl Config {
         self.derive_recording_dirs(effective);
         self.check_hosts()?;
         self.check_management()?;
+        self.check_metrics()?;
         self.check_tls()?;
         if self.s3_recording { self.check_s3() } else { Ok(()) }
+    }
+
+    /// A password that is set to nothing is another choice than one that is not set.
+    fn read_open_dial_in(&mut self, effective: &[EffectiveSetting]) {
+        let is_set = |one: &EffectiveSetting| {
+            one.setting.name == "FSAPI_PASSWORD" && one.origin != SettingOrigin::Default
+        };
+        if self.fsapi_password.is_none() && effective.iter().any(is_set) {
+            self.fsapi_password = Some(Secret(String::new()));
+        }
+    }
+
+    /// Whether the password of FreeSWITCH is set to nothing.
+    fn is_dial_in_open(&self) -> bool {
+        self.fsapi_password.as_ref().is_some_and(|Secret(password)| password.is_empty())
     }
 
     fn check_hosts(&self) -> Result<(), String> {
@@ -64,6 +89,22 @@ impl Config {
                 Err("MANAGEMENT_BIND: it must have a port".to_owned())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_metrics(&self) -> Result<(), String> {
+        if let Some(BindAddress::Tcp(_, None)) = self.metrics_bind {
+            return Err("METRICS_BIND: it must have a port".to_owned());
+        }
+        let token = self.metrics_token.as_ref().map(|Secret(token)| token.as_str());
+        let is_sendable = |token: &str| {
+            token.bytes().all(|byte| byte.is_ascii_graphic()) && token.len() >= MIN_TOKEN_BYTES
+        };
+        match token.filter(|token| !token.is_empty() && !is_sendable(token)) {
+            Some(_) => Err(format!(
+                "METRICS_TOKEN: it must have {MIN_TOKEN_BYTES} characters at least, none of them a space or beyond ASCII"
+            )),
+            None => Ok(()),
         }
     }
 

@@ -22,6 +22,3 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "it configured the original's nginx image; MANAGEMENT_BIND gives the management API an address of its own",
     ),
 ];
-
-/// Settings of the original whose feature is not implemented yet.
-pub const NOT_IMPLEMENTED: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];

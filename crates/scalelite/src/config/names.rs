@@ -3,7 +3,7 @@
 
 use super::Sources;
 use super::env_file::FILE_VARIABLE;
-use super::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use super::ignored_settings::WITHOUT_EFFECT;
 use super::settings::SETTINGS;
 
 /// Minimum length of a name to be compared with settings: shorter names are similar by chance.
@@ -66,7 +66,7 @@ fn known_names() -> impl Iterator<Item = &'static str> {
     let settings =
         SETTINGS.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     let ignored = WITHOUT_EFFECT.iter().map(|(name, _)| name);
-    settings.chain(ignored).chain(NOT_IMPLEMENTED).copied().chain(OTHER_VARIABLES)
+    settings.chain(ignored).copied().chain(OTHER_VARIABLES)
 }
 
 /// Whether a name is that of a setting, or of the file with its secret.

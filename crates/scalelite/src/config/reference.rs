@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use super::ignored_settings::WITHOUT_EFFECT;
 use super::reload::RELOADABLE;
 use super::settings::SETTINGS;
 
@@ -81,13 +81,6 @@ pub fn render_page() -> String {
     );
     for (name, reason) in WITHOUT_EFFECT {
         let _ = writeln!(page, "| `{name}` | {reason} |");
-    }
-    page.push_str(
-        "\n## Settings of the original that are not implemented yet\n\n\
-         They are accepted and ignored; `scalelite config` lists those that are set.\n\n",
-    );
-    for name in NOT_IMPLEMENTED {
-        let _ = writeln!(page, "- `{name}`");
     }
     page
 }

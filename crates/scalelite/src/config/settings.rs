@@ -109,6 +109,8 @@ settings! {
         /// The address on which the management API is served, with a health check that tells the reason of a failure; it is then not
         /// served where front-ends are. Unset: it is served where front-ends are, as in the original.
         management_bind: Option<BindAddress> = "MANAGEMENT_BIND" or "";
+        /// Whether administrators have the console, pages at /scalelite/, where the management API is served.
+        console_enabled: bool = "CONSOLE_ENABLED" or "true";
         /// The secret that signs calls of the management API. Unset: the secrets of the front-ends, as in the original.
         management_secret: Option<Secret> = "MANAGEMENT_SECRET" or "";
         /// A secret that signs such calls as well, and whose responses show the secrets of servers and tenants. If this or
@@ -120,6 +122,14 @@ settings! {
     "Audit" {
         /// Who has changed what is kept for this many days, and the newest 50,000 changes at most.
         audit_keep_days: AtLeastOne = "AUDIT_KEEP_DAYS" or "400";
+    }
+    "Metrics" {
+        /// The address on which Prometheus may ask for metrics (/metrics), with a port of its own. Every process has one, whatever its roles. Not
+        /// encrypted: use an address that only the monitoring system reaches. Unset: there is none.
+        metrics_bind: Option<BindAddress> = "METRICS_BIND" or "";
+        /// The token that must be shown for metrics (Authorization: Bearer TOKEN). If it is set, they are also served where front-ends are, at
+        /// /scalelite/metrics.
+        metrics_token: Option<Secret> = "METRICS_TOKEN" or "";
     }
     "Log" {
         /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.
@@ -230,6 +240,15 @@ settings! {
         voice_bridge_max: Digits = "VOICE_BRIDGE_MAX" or "9";
         /// Use the voice bridge that a front-end chooses, if it is free.
         use_external_voice_bridge: bool = "USE_EXTERNAL_VOICE_BRIDGE" or "false";
+    }
+    "Dial-in" {
+        /// The password with which FreeSWITCH asks at /fsapi what to do with calls, as the user `fsapi`. Unset: the first secret of the
+        /// front-ends. Set to nothing (`FSAPI_PASSWORD=`): everybody may ask.
+        fsapi_password: Option<Secret> = "FSAPI_PASSWORD" or "";
+        /// A call is hung up after so many minutes; 0: never. Unset: MAX_MEETING_DURATION.
+        fsapi_max_duration: Option<MinuteLimit> = "FSAPI_MAX_DURATION" or "";
+        /// Wrong PINs that a caller may enter within ten minutes; further calls are hung up. Each process counts for itself. 0: no limit.
+        fsapi_max_wrong_pins: Count = "FSAPI_MAX_WRONG_PINS" or "20";
     }
     "Recordings" {
         /// getRecordings returns an empty list, the other recording calls return notFound.
@@ -375,7 +394,7 @@ settings! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+    use crate::config::ignored_settings::WITHOUT_EFFECT;
     use crate::config::reading::ORIGINAL_SETTINGS;
     use crate::config::sources::SettingOrigin;
 
@@ -427,8 +446,7 @@ mod tests {
     fn no_name_is_used_twice() {
         let settings = SETTINGS.iter().flat_map(Setting::names);
         let ignored = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
-        let mut names: Vec<_> =
-            settings.chain(ignored).chain(NOT_IMPLEMENTED.iter().copied()).collect();
+        let mut names: Vec<_> = settings.chain(ignored).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -1,5 +1,6 @@
 //! The sources of settings. Flags override the environment, which overrides the environment file; `NAME_FILE` names a file that
-//! holds the secret `NAME`, and an empty variable, or one of blanks only, counts as unset. No other code reads the environment.
+//! holds the secret `NAME`, and an empty variable, or one of blanks only, counts as unset, with one exception. No other code reads the
+//! environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,6 +10,9 @@ use super::names;
 
 /// Longest secret file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// Settings that are set if their variable is there, even if it is empty, as the original reads them.
+const SET_TO_NOTHING: &[&str] = &["FSAPI_PASSWORD"];
 
 /// The source of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +203,9 @@ fn find_in<'a>(
         if let Some((path, _)) = variable(&file).filter(|(path, _)| secret && !path.is_empty()) {
             let text = read_file(path).map_err(|error| format!("{file}: {path}: {error}"))?;
             return Ok(Some((text, SettingOrigin::File(file))));
+        }
+        if let Some((_, origin)) = variable(name).filter(|_| SET_TO_NOTHING.contains(name)) {
+            return Ok(Some((String::new(), origin)));
         }
     }
     Ok(None)

@@ -1,6 +1,6 @@
 //! The rules of the use cases, as the settings say them.
 
-use app::policy::{Policy, RecordingRules};
+use app::policy::{DialInRules, Policy, RecordingRules};
 use app::ports::CallTimeouts;
 use bbb::Algorithm;
 use domain::health::Thresholds;
@@ -12,7 +12,7 @@ use domain::voice_bridge::VoiceBridgePolicy;
 
 use super::{count, recordings};
 use crate::config::Config;
-use crate::config::values::PublicHost;
+use crate::config::values::{PublicHost, Secret};
 
 /// Builds all rules.
 pub(super) fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
@@ -23,6 +23,7 @@ pub(super) fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
     };
     let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     Policy {
+        dial_in: build_dial_in_rules(config, &secrets),
         secrets,
         algorithms: config.checksum_algorithm.unwrap_or_default(),
         signing_algorithm: config
@@ -77,6 +78,20 @@ fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
         min_length: config.voice_bridge_min.0,
         max_length: config.voice_bridge_max.0,
         use_external: config.use_external_voice_bridge,
+    }
+}
+
+fn build_dial_in_rules(config: &Config, secrets: &[String]) -> DialInRules {
+    let password = match &config.fsapi_password {
+        Some(Secret(password)) => Some(password.clone()).filter(|password| !password.is_empty()),
+        // A password of nothing admits nobody.
+        None => Some(secrets.first().cloned().unwrap_or_default()),
+    };
+    let max_duration = config.fsapi_max_duration.unwrap_or(config.max_meeting_duration);
+    DialInRules {
+        password,
+        max_duration_min: max_duration.0,
+        max_wrong_pins: config.fsapi_max_wrong_pins.0,
     }
 }
 

@@ -8,6 +8,7 @@ mod generate;
 mod liveness;
 mod management;
 mod meetings;
+mod metrics;
 mod migrate;
 mod pipes;
 mod pool;

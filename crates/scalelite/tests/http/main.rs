@@ -25,6 +25,8 @@ mod creates;
 #[cfg(test)]
 mod deployments;
 #[cfg(test)]
+mod dial_in;
+#[cfg(test)]
 mod end_callbacks;
 #[cfg(test)]
 mod ends;
@@ -54,6 +56,8 @@ mod long_requests;
 mod management;
 #[cfg(test)]
 mod management_access;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod odd_answers;
 #[cfg(test)]

@@ -99,7 +99,6 @@ async fn lose_settings(original: &Original) {
     original
         .expect_loss(&[("SECRET_KEY_BASE", "")], &[], &["cookies of protected recordings"])
         .await;
-    original.expect_loss(&[("FSAPI_PASSWORD", "x")], &[], &["dial-in is not implemented"]).await;
     let port = [("BIND", "nonsense://")];
     original.expect_loss(&port, &[], &["BIND: `nonsense://` is not allowed"]).await;
     let compose = original.path("other.yml");

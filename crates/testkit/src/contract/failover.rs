@@ -22,6 +22,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
         a_server_comes_back_with_its_meetings,
         a_voice_bridge_taken_meanwhile_is_lost,
         voice_bridges_pass_from_one_meeting_to_the_next,
+        a_meeting_is_found_by_its_voice_bridge,
         a_detached_meeting_is_placed_anew,
         a_detached_meeting_waits_if_there_is_no_place,
         of_two_tenants_one_may_be_detached,
@@ -213,6 +214,27 @@ async fn voice_bridges_pass_from_one_meeting_to_the_next(factory: PoolFactory<'_
     store.record_poll("a", &successful_poll(NOW.plus_ms(5000), both)).await;
     let numbers = store.list_meetings().await.into_iter().map(|meeting| meeting.voice_bridge);
     assert_eq!(numbers.collect::<Vec<_>>(), [Some("11111".to_owned()), None]);
+}
+
+async fn a_meeting_is_found_by_its_voice_bridge(factory: PoolFactory<'_>) {
+    let store = store_with(factory, &["a", "b"]).await;
+    let first = store.place_and_confirm(place_request("m", &["11111"])).await;
+    let second = store.place_and_confirm(place_request("n", &["111112"])).await;
+    for meeting in [&first, &second] {
+        let number = meeting.voice_bridge.clone().expect("a number");
+        let found = store.find_by_voice_bridge(&number).await;
+        assert_eq!(found, store.find_meeting(&meeting.key).await, "{number}");
+    }
+    for number in ["", "1111", "11112", "011111", "1111%", "m"] {
+        assert_eq!(store.find_by_voice_bridge(number).await, None, "{number}");
+    }
+    go_offline(&store, "a", NOW.plus_ms(1)).await;
+    assert_eq!(store.find_by_voice_bridge("11111").await, None, "it is detached");
+    let moved = store.place_new_meeting(with_token("new", place_request("m", &["11111"]))).await;
+    assert_eq!(store.find_by_voice_bridge("11111").await, Some(moved.clone()));
+    assert_eq!(moved.server.id.0, "b");
+    assert!(store.forget_meeting(&key("m"), "b").await);
+    assert_eq!(store.find_by_voice_bridge("11111").await, None);
 }
 
 async fn a_detached_meeting_is_placed_anew(factory: PoolFactory<'_>) {

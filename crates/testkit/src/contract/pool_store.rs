@@ -131,6 +131,10 @@ impl TestPoolStore {
         self.0.find_meeting(key).await.expect("find_meeting")
     }
 
+    pub(super) async fn find_by_voice_bridge(&self, number: &str) -> Option<MeetingOnServer> {
+        self.0.find_by_voice_bridge(number).await.expect("find_by_voice_bridge")
+    }
+
     pub(super) async fn list_meetings(&self) -> Vec<Meeting> {
         sort_meetings(self.0.list_meetings(None).await.expect("list_meetings"))
     }

@@ -209,6 +209,13 @@ impl PoolStore for FaultyStore {
         self.read("find_meeting", self.store.find_meeting(key)).await
     }
 
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        self.read("find_by_voice_bridge", self.store.find_by_voice_bridge(number)).await
+    }
+
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         self.read("list_meetings", self.store.list_meetings(server)).await
     }

@@ -1,7 +1,7 @@
 //! The scenario of a run, drawn from its seed: how many replicas, servers and tenants there are,
 //! and which kinds of faults occur.
 
-use app::policy::{Policy, RecordingRules};
+use app::policy::{DialInRules, Policy, RecordingRules};
 use app::ports::CallTimeouts;
 use bbb::{Algorithm, Algorithms};
 use domain::health::Thresholds;
@@ -165,6 +165,7 @@ impl Scenario {
                 max_length: 9,
                 use_external: self.external_bridges,
             },
+            dial_in: DialInRules { password: None, max_duration_min: None, max_wrong_pins: 5 },
             poll: PollPolicy {
                 thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy_threshold },
                 load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },

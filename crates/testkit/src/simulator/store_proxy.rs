@@ -154,6 +154,13 @@ impl PoolStore for StoreProxy {
         }
     }
 
+    async fn find_by_voice_bridge(
+        &self,
+        number: &str,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        self.memory().find_by_voice_bridge(number).await
+    }
+
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         self.memory().list_meetings(server).await
     }

@@ -2,7 +2,7 @@
 
 use app::ports::Finding;
 
-use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::ignored_settings::WITHOUT_EFFECT;
 use crate::config::reading::EffectiveSetting;
 use crate::config::sources::SettingOrigin;
 use crate::config::values::Secret;
@@ -68,10 +68,6 @@ pub fn check_variables(sources: &Sources) -> Vec<Finding> {
         let detail = format!("has no effect: {reason}");
         let advice = "remove it, if it was set only for scalelite";
         findings.push(Finding::warn(check(name), detail, advice));
-    }
-    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        let advice = "keep the original if you need this feature";
-        findings.push(Finding::warn(check(name), "not implemented yet", advice));
     }
     for unknown in names::find_unknown(sources) {
         findings.push(Finding::warn(check(&unknown.name), "unknown setting", unknown.advice()));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::deployment::Deployment;
 use super::rows::Row;
 use crate::config::env_file::EnvFile;
-use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::ignored_settings::WITHOUT_EFFECT;
 use crate::config::reading::EffectiveSetting;
 use crate::config::settings::{SETTINGS, Setting};
 use crate::config::{Sources, names};
@@ -87,11 +87,6 @@ fn check_variable(theirs: &Sources, name: &str, effective: &[EffectiveSetting]) 
     }
     if let Some((_, reason)) = DEPLOYMENT_VARIABLES.iter().find(|(known, _)| *known == name) {
         return Row::note(name, "not needed", *reason);
-    }
-    if NOT_IMPLEMENTED.contains(&name) {
-        let advice =
-            "dial-in is not implemented: keep the original if you use it, else remove the line";
-        return Row::act(name, "not implemented", advice);
     }
     let unknown = names::find_unknown(theirs).into_iter().find(|unknown| unknown.name == name);
     match unknown.and_then(|unknown| unknown.suggestion) {
