@@ -160,7 +160,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
         check_multiplier(multiplier)?;
     }
     let state = change.state;
-    let before = app.pool.find_server(&id).await?;
+    let before = app.pool.find_server(&id).await.ok().flatten();
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
