@@ -9,8 +9,9 @@ use crate::ports::{
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
-    ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks, WrongPins,
+    ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims, KnownHosts,
+    KnownTwins, ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast,
+    SuspectChecks, WrongPins,
 };
 use crate::tenancy::TenantCache;
 
@@ -49,6 +50,8 @@ pub struct App {
     pub known_hosts: Arc<KnownHosts>,
     /// Recipients of callbacks that fail.
     pub failing_recipients: Arc<FailingRecipients>,
+    /// Tokens for learning record stores.
+    pub keycloak_tokens: Arc<KeycloakTokens>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

@@ -1,5 +1,6 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
+mod callbacks;
 mod meetings;
 mod placement;
 pub mod recordings;
@@ -23,6 +24,7 @@ use crate::lifecycle::Roles;
 use crate::output;
 use crate::wiring::data_dir::Creation;
 
+use self::callbacks::CallbacksCommand;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
@@ -73,6 +75,14 @@ enum Command {
     TenantSettings {
         #[command(subcommand)]
         command: Option<TenantSettingsCommand>,
+    },
+    /// Bring servers and tenants to the state that a file describes.
+    Apply(cmd::apply::ApplyArgs),
+    /// Write servers and tenants as a file for `apply`.
+    Export {
+        /// Leave secrets out; a file without them changes none.
+        #[arg(long)]
+        without_secrets: bool,
     },
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
@@ -179,7 +189,7 @@ enum Command {
     /// Write man pages and completions of shells, for packages.
     #[command(hide = true)]
     Generate {
-        /// The directory.
+        /// The directory; `apply-schema` prints the JSON schema of the files of `apply` instead.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -199,21 +209,6 @@ pub struct DemoArgs {
     /// How many times faster than in reality meetings start and end.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
-}
-
-#[derive(Debug, Subcommand)]
-enum CallbacksCommand {
-    /// List callbacks that are queued, and those that were given up.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Retry callbacks.
-    Retry {
-        /// Only this callback; without it, all that were given up.
-        id: Option<String>,
-    },
 }
 
 /// Parses the command line and runs the command. Returns its exit code.
@@ -283,6 +278,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
@@ -354,13 +350,11 @@ async fn run_command(
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
+        Command::Export { without_secrets } => {
+            cmd::apply::run_export(context, without_secrets).await
+        }
         Command::Placement { command } => placement::run(context, command).await,
-        Command::Callbacks { command } => match command
-            .unwrap_or(CallbacksCommand::List { json: false })
-        {
-            CallbacksCommand::List { json } => cmd::callbacks::list(context, json).await,
-            CallbacksCommand::Retry { id } => cmd::callbacks::retry(context, id.as_deref()).await,
-        },
+        Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,
         Command::Poll { target } => cmd::poll::run(context, target, false).await,
         Command::Status { json, watch, wide, columns } => {
@@ -372,6 +366,7 @@ async fn run_command(
             cmd::sign::run(context, &call, &parameters, url, server).await
         }
         Command::Serve { .. }
+        | Command::Apply(_)
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)

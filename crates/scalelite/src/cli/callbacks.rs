@@ -1,0 +1,31 @@
+//! Arguments of `callbacks`.
+
+use clap::Subcommand;
+
+use crate::cmd::{self, CommandContext, CommandFailure};
+
+#[derive(Debug, Subcommand)]
+pub enum CallbacksCommand {
+    /// List callbacks that are queued, and those that were given up.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Retry callbacks.
+    Retry {
+        /// Only this callback; without it, all that were given up.
+        id: Option<String>,
+    },
+}
+
+/// Runs a command; without one, callbacks are listed.
+pub(super) async fn run(
+    context: &CommandContext,
+    command: Option<CallbacksCommand>,
+) -> Result<(), CommandFailure> {
+    match command.unwrap_or(CallbacksCommand::List { json: false }) {
+        CallbacksCommand::List { json } => cmd::callbacks::list(context, json).await,
+        CallbacksCommand::Retry { id } => cmd::callbacks::retry(context, id.as_deref()).await,
+    }
+}
