@@ -86,6 +86,14 @@ enum Command {
     },
     /// Show who has changed what.
     Audit(AuditArgs),
+    /// Bring servers and tenants to the state that a file describes.
+    Apply(cmd::apply::ApplyArgs),
+    /// Write servers and tenants as a file for `apply`.
+    Export {
+        /// Leave secrets out; a file without them changes none.
+        #[arg(long)]
+        without_secrets: bool,
+    },
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -194,7 +202,8 @@ enum Command {
     /// Write man pages and completions of shells, for packages; or print the documentation of the management API.
     #[command(hide = true)]
     Generate {
-        /// The directory, or `openapi`.
+        /// The directory; or `openapi`, or `apply-schema`: prints the documentation of the management API, or the JSON schema of the files of
+        /// `apply`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -291,6 +300,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
@@ -366,6 +376,9 @@ async fn run_command(
             tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
         }
         Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
+        Command::Export { without_secrets } => {
+            cmd::apply::run_export(context, without_secrets).await
+        }
         Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,
@@ -379,6 +392,7 @@ async fn run_command(
             cmd::sign::run(context, &call, &parameters, url, server).await
         }
         Command::Serve { .. }
+        | Command::Apply(_)
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)

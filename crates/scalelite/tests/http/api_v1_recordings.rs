@@ -30,7 +30,8 @@ async fn recordings_are_listed_changed_and_deleted() {
     let etag = read.header("etag").unwrap().to_owned();
     let change = json!({ "published": false, "protected": true, "metadata": { "course": "<b>", "gone": null } });
     let versioned = [("If-Match", etag.as_str())];
-    let changed = check("PATCH", &api.send("PATCH /recordings/r2", &versioned, Some(&change)).await, 200);
+    let changed =
+        check("PATCH", &api.send("PATCH /recordings/r2", &versioned, Some(&change)).await, 200);
     assert_eq!((&changed["published"], &changed["protected"]), (&json!(false), &json!(true)));
     assert_eq!(changed["metadata"]["course"], "<b>");
     let refused = api.send("DELETE /recordings/r2", &versioned, None).await;
@@ -59,7 +60,8 @@ async fn recordings_are_listed_changed_and_deleted() {
     let by_front_end = deployment.call("deleteRecordings", "recordID=r4").await;
     assert_eq!(by_front_end.xml_field("deleted"), "true");
 
-    let output = testkit::process::run(deployment.product.setup(), &["audit", "--json"]).await.unwrap();
+    let output =
+        testkit::process::run(deployment.product.setup(), &["audit", "--json"]).await.unwrap();
     let changes: Vec<Value> =
         output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let shown: Vec<(&str, &str)> = changes
