@@ -1,8 +1,10 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 mod callbacks;
+mod creation;
 mod meetings;
 mod placement;
+mod rake_tasks;
 pub mod recordings;
 mod secret_argument;
 mod servers;
@@ -23,7 +25,6 @@ use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
-use crate::wiring::data_dir::Creation;
 
 use self::callbacks::CallbacksCommand;
 use self::meetings::MeetingsCommand;
@@ -299,7 +300,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Rake { tasks } => rake_tasks::run_rake(config, sources, &tasks),
         Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
@@ -309,44 +310,12 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
             cmd::migrate_store::run(&config, sources, &arguments)
         }
         command => {
-            let creation = creation_for(&command);
+            let creation = creation::creation_for(&command);
             cmd::run_once(&config, sources, creation, async move |context| {
                 run_command(context, command).await
             })
         }
     }
-}
-
-/// What a command may create: only those that add something make a store.
-fn creation_for(command: &Command) -> Creation {
-    let adds = match command {
-        Command::Servers(ServersArgs { command: Some(command), .. }) => command.adds_servers(),
-        Command::Tenants { command: Some(command) } => {
-            matches!(command, TenantsCommand::Add { .. })
-        }
-        Command::Recordings { command } => command.adds_recordings(),
-        _ => false,
-    };
-    if adds { Creation::NamedStore } else { Creation::Nothing }
-}
-
-/// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
-fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
-    if let Some(result) = cmd::rake::run_without_store(tasks) {
-        return result;
-    }
-    let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
-    let creation = cmd::rake::creation_for(tasks);
-    let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
-    if !is_watching {
-        return cmd::run_once(&config, sources, creation, run_tasks);
-    }
-    if !tasks.is_empty() {
-        cmd::rake::run_without_store(tasks)
-            .unwrap_or_else(|| cmd::run_without_log(&config, sources, creation, run_tasks))?;
-    }
-    let roles = Roles { api: false, poller: false, importer: true };
-    cmd::serve::run(config, sources, roles, false)
 }
 
 async fn run_command(

@@ -8,6 +8,7 @@ use crate::tenants::{MULTITENANCY, add_tenant, call_as_tenant};
 use crate::tools::{assert_success, send, start_deployment, start_deployment_with};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn servers_are_managed() {
     let deployment = start_deployment(2).await;
     let token =
@@ -143,6 +144,7 @@ async fn users_are_not_put_out_by_mistake() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_token_of_a_tenant_sees_only_what_is_its_own() {
     let settings = [MULTITENANCY, ("URL_HOST", "balancer.test")];
     let deployment = start_deployment_with(1, &settings).await;

@@ -107,8 +107,7 @@ async fn list_candidates(
     let hypothetical =
         HypotheticalMeeting { tenant: key.tenant.clone(), ..HypotheticalMeeting::default() };
     let explanation = explain_placement(&state.app, &hypothetical).await?;
-    let costs =
-        explanation.evaluations.iter().filter_map(|evaluation| evaluation.outcome.clone().ok());
+    let costs = explanation.evaluations.iter().filter_map(|evaluation| evaluation.outcome.ok());
     let highest = costs.fold(0.0, f64::max);
     let candidate = |evaluation: &app::admin::placement::ServerEvaluation| {
         let (outcome, cost) = match &evaluation.outcome {
