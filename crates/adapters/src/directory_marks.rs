@@ -8,7 +8,8 @@
 //! empty directory to be used makes the mark by hand.
 //!
 //! A directory that is missing is refused if a setting names it, if it is remembered, or if its parent exists; the
-//! default directories of a machine that has never had recordings are not missed.
+//! default directories of a machine that has never had recordings are not missed. Nor are those that this program makes when
+//! it first needs them, beside something else, for example the spool.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -42,6 +43,8 @@ pub struct WatchedDir {
     pub path: PathBuf,
     /// The path that the setting has by default.
     pub default_path: &'static str,
+    /// Whether this program makes it when it first needs it.
+    pub is_made_on_demand: bool,
 }
 
 /// The directories that are remembered, by their paths.
@@ -210,7 +213,13 @@ impl DirectoryMarks {
 impl WatchedDir {
     /// Whether the directory must exist: a setting names it, or the directories of recordings have a place here.
     fn is_expected(&self) -> bool {
-        self.path != Path::new(self.default_path) || self.path.parent().is_some_and(Path::exists)
+        let Some(parent) = self.path.parent() else { return true };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // An empty parent may be where nothing is mounted.
+        if self.is_made_on_demand && is_empty(parent).is_ok_and(|is_empty| !is_empty) {
+            return false;
+        }
+        self.path != Path::new(self.default_path) || parent.exists()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use app::blocking::HEALTH_CHECKS;
+use app::health::{DirectorySpace, HealthBoard};
 use app::ports::{HealthProbe, PartHealth};
 use async_trait::async_trait;
 use rustix::fs::Access;
@@ -11,6 +13,8 @@ use rustix::fs::Access;
 /// A directory that a process needs.
 #[derive(Clone, Debug)]
 pub struct DirectoryProbe {
+    /// Where its space is written down.
+    pub board: Arc<HealthBoard>,
     /// The name of the part.
     pub name: &'static str,
     /// The directory.
@@ -45,20 +49,32 @@ impl DirectoryProbe {
     }
 
     fn look(&self) -> PartHealth {
-        let shown = self.path.display();
-        if let Err(error) = check_directory(&self.path) {
-            return PartHealth::Failed(format!("{shown}: {error}"));
-        }
-        let free = match rustix::fs::statvfs(&self.path) {
-            Ok(statistics) => statistics.f_bavail.saturating_mul(statistics.f_frsize),
-            Err(error) => return PartHealth::Failed(format!("{shown}: {error}")),
+        let space = match self.find_space() {
+            Ok(space) => space,
+            Err(reason) => {
+                self.board.record_space(self.name, None);
+                return PartHealth::Failed(reason);
+            }
         };
-        let detail = || format!("{shown}: {} MiB of free space", free >> 20);
+        self.board.record_space(self.name, Some(space));
+        let free = space.free;
+        let detail = || format!("{}: {} MiB of free space", self.path.display(), free >> 20);
         match free {
             free if free < self.min_free => PartHealth::Failed(detail()),
             free if free < self.warn_free => PartHealth::Warning(detail()),
             _ => PartHealth::Ok,
         }
+    }
+
+    /// The space of the directory, or why it cannot be used.
+    fn find_space(&self) -> Result<DirectorySpace, String> {
+        let failure = |error: &dyn std::fmt::Display| format!("{}: {error}", self.path.display());
+        check_directory(&self.path).map_err(|error| failure(&error))?;
+        let found = rustix::fs::statvfs(&self.path).map_err(|error| failure(&error))?;
+        Ok(DirectorySpace {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            size: found.f_blocks.saturating_mul(found.f_frsize),
+        })
     }
 }
 
@@ -86,7 +102,9 @@ mod tests {
     fn a_directory_that_is_missing_or_full_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spool");
-        let probe = DirectoryProbe { name: "spool", path, min_free: 0, warn_free: 0 };
+        let board = Arc::<HealthBoard>::default();
+        let probe =
+            DirectoryProbe { board: board.clone(), name: "spool", path, min_free: 0, warn_free: 0 };
         let failure = |probe: &DirectoryProbe| match probe.look() {
             PartHealth::Failed(reason) => reason,
             other => panic!("{other:?}"),
@@ -96,7 +114,7 @@ mod tests {
         assert!(failure(&probe).ends_with("is not a directory"));
         std::fs::remove_file(&probe.path).unwrap();
         std::fs::create_dir(&probe.path).unwrap();
-        assert_eq!(probe.look(), PartHealth::Ok);
+        assert_eq!((probe.look(), board.spaces().contains_key("spool")), (PartHealth::Ok, true));
         let low = DirectoryProbe { warn_free: u64::MAX, ..probe.clone() };
         assert!(matches!(low.look(), PartHealth::Warning(_)));
         let full = DirectoryProbe { min_free: u64::MAX, ..probe };

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
-    BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
-    PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
+    AuditLog, BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, ManagementTokens,
+    OneTimeTokens, PeriodicJobs, PoolSamples, PoolStore, RecordingStore, RememberedRequests,
+    Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims, KnownHosts,
-    KnownTwins, ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast,
-    SuspectChecks, WrongPins,
+    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims,
+    KnownHosts, KnownTwins, Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget,
+    SharedForecast, SuspectChecks, WrongPins,
 };
 use crate::tenancy::TenantCache;
+use crate::token_authentication::ManagementTokenCache;
 
 /// The application. Built once, cheap to clone.
 #[derive(Clone)]
@@ -52,10 +54,14 @@ pub struct App {
     pub failing_recipients: Arc<FailingRecipients>,
     /// Tokens for learning record stores.
     pub keycloak_tokens: Arc<KeycloakTokens>,
+    /// What this process has counted of its own work.
+    pub meters: Arc<Meters>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
+    /// Samples of the pool over time.
+    pub samples: Arc<dyn PoolSamples>,
     /// Tenants, for administrative actions.
     pub tenants: Arc<dyn Tenants>,
     /// Tenants with their settings, for calls.
@@ -66,6 +72,16 @@ pub struct App {
     pub blobs: Arc<dyn Blobs>,
     /// One-time tokens for protected recordings.
     pub tokens: Arc<dyn OneTimeTokens>,
+    /// Management tokens.
+    pub management_tokens: Arc<dyn ManagementTokens>,
+    /// Management tokens as this process read them last.
+    pub token_cache: Arc<ManagementTokenCache>,
+    /// Who has changed what.
+    pub audit: Arc<dyn AuditLog>,
+    /// Records of the audit that wait to be written.
+    pub audit_queue: Arc<AuditQueue>,
+    /// Requests of the management API that must not be made twice.
+    pub requests: Arc<dyn RememberedRequests>,
     /// Calls to BBB servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Calls to addresses that front-ends name.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::forecast::{
     CostEstimate, ExpectedUsersSource, NewMeeting, PoolChange, PoolForecast, RunningMeeting,
@@ -13,7 +14,7 @@ use domain::forecast::{
 use domain::history::HistoryMode;
 use domain::placement::{PlacementCosts, PlacementPolicy};
 use domain::timetable::Timetable;
-use domain::{MeetingKey, MeetingSession, ServerId, Timestamp};
+use domain::{MeetingKey, MeetingSession, Server, ServerId, Timestamp};
 
 use crate::context::App;
 use crate::ports::{MeetingOnServer, StoreError};
@@ -127,5 +128,26 @@ pub async fn refresh(app: &App) -> Result<(), StoreError> {
     let learned = (timetable, history_read_at);
     let prepared = PoolForecast::prepare(default_users, learned, now, &servers, &attached);
     with_forecast(app, |forecast| forecast.replace_by(prepared));
+    app.forecast.note_rebuild();
     Ok(())
+}
+
+/// Rebuilds the forecast unless that was done so lately, as it is by a job where front-ends are served.
+///
+/// # Errors
+/// When the store fails; the forecast stays as it was.
+pub async fn refresh_if_older(app: &App, age: Duration) -> Result<(), StoreError> {
+    if app.forecast.is_newer_than(age) { Ok(()) } else { refresh(app).await }
+}
+
+/// Forecasts the users of each of these servers that gets new meetings, every five minutes for two hours.
+pub(crate) fn forecast_user_curves(
+    app: &App,
+    servers: &[Server],
+    now: Timestamp,
+) -> BTreeMap<ServerId, Vec<f64>> {
+    let multipliers: BTreeMap<&ServerId, f64> =
+        servers.iter().map(|server| (&server.id, server.load_multiplier)).collect();
+    let multiplier = |id: &ServerId| multipliers.get(id).copied().unwrap_or(1.0);
+    with_forecast(app, |forecast| forecast.forecast_curves(now, multiplier))
 }

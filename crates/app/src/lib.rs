@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod api;
 pub mod apply;
+pub mod audit;
 pub mod backend;
 pub mod backup_schedule;
 pub mod blocking;
@@ -35,6 +36,7 @@ pub mod ports;
 pub mod recordings;
 mod replayable_body;
 mod revival;
+pub mod sampling;
 pub mod server_backup;
 pub mod sessions;
 pub mod state;
@@ -44,5 +46,6 @@ mod suspect_check;
 pub mod tenancy;
 #[cfg(test)]
 mod test_app;
+pub mod token_authentication;
 
 pub use context::App;

@@ -4,13 +4,22 @@
 use domain::health::ServerFailure;
 use domain::{Server, Timestamp};
 
+use crate::backend::BackendError;
 use crate::context::App;
 use crate::poll;
+use crate::state::FailureKind;
 
 /// Records that a server failed to answer a call that was sent at that time.
-pub(crate) async fn report_failure(app: &App, server: &Server, sent_at: Timestamp, reason: &str) {
+pub(crate) async fn report_failure(
+    app: &App,
+    server: &Server,
+    sent_at: Timestamp,
+    error: &BackendError,
+) {
+    app.meters.count_failure(&server.id, FailureKind::of_backend(error));
+    let reason = error.to_string();
     tracing::warn!(server = %server.id, host = server.hostname(), reason, "call to server failed");
-    let failure = ServerFailure { at: sent_at, reason: reason.to_owned() };
+    let failure = ServerFailure { at: sent_at, reason };
     let thresholds = app.policy.poll.thresholds;
     if let Err(error) = app.pool.record_failure(&server.id, &failure, thresholds).await {
         let host = server.hostname();

@@ -25,8 +25,14 @@ pub enum Actor {
     /// The process itself.
     #[default]
     Balancer,
-    /// A client of the APIs at this address; `None` on a Unix socket.
+    /// The process itself, for this reason.
+    Automatic(&'static str),
+    /// A client of the BBB API at this address; `None` on a Unix socket.
     Client(Option<IpAddr>),
+    /// A client of the original's management API at this address.
+    Administrator(Option<IpAddr>),
+    /// The holder of the management token of this name.
+    Token(Arc<str>),
     /// A user of the command line: `user@host`.
     CommandLine(Arc<str>),
 }
@@ -35,8 +41,12 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balancer => f.write_str("balancer"),
-            Self::Client(Some(address)) => write!(f, "client {address}"),
-            Self::Client(None) => f.write_str("client unix"),
+            Self::Automatic(reason) => write!(f, "balancer ({reason})"),
+            Self::Client(Some(address)) | Self::Administrator(Some(address)) => {
+                write!(f, "client {address}")
+            }
+            Self::Client(None) | Self::Administrator(None) => f.write_str("client unix"),
+            Self::Token(name) => write!(f, "token {name}"),
             Self::CommandLine(user) => f.write_str(user),
         }
     }
@@ -50,6 +60,19 @@ pub fn run_from<F: Future>(origin: WorkOrigin, work: F) -> impl Future<Output = 
 /// Keeps the origin of this task for work that becomes a task of its own.
 pub fn keep_origin<F: Future>(work: F) -> impl Future<Output = F::Output> {
     ORIGIN.scope(find_origin(), work)
+}
+
+/// Does work for this reason, of the process itself.
+pub fn run_automatically<F: Future>(
+    reason: &'static str,
+    work: F,
+) -> impl Future<Output = F::Output> {
+    run_from(WorkOrigin { request_id: None, actor: Actor::Automatic(reason) }, work)
+}
+
+/// Does work of this actor, for the same request.
+pub fn run_as<F: Future>(actor: Actor, work: F) -> impl Future<Output = F::Output> {
+    run_from(WorkOrigin { request_id: request_id(), actor }, work)
 }
 
 /// The id of the request that this task belongs to.

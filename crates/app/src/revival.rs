@@ -13,6 +13,7 @@ use domain::twins::list_twins;
 use domain::{Meeting, Server};
 use tokio::time::{Instant, timeout_at};
 
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::create::{Recreated, recreate_meeting};
 use crate::kept_create::CreateParameters;
@@ -58,6 +59,7 @@ pub(crate) async fn revive(
             tokio::spawn(origin::keep_origin(async move {
                 let _permit = app.revivals.acquire_permit().await;
                 let has_succeeded = run_revival(&app, &caller, &offline).await;
+                app.meters.failed_revivals.add(usize::from(!has_succeeded));
                 running.end(has_succeeded);
             }));
             ended
@@ -79,11 +81,16 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
     };
     match recreate_meeting(app, caller, offline, &kept, parameters).await {
         Recreated::Made(server) => {
+            app.meters.revivals.count();
             let seen_ms = app.clock.now().ms_since(meeting.seen_at);
             let users = meeting.load.users;
             let host = app.known_hosts.find(&server);
             let host = host.as_deref();
             tracing::info!(meeting = id, %from, from_host, %server, host, users, seen_ms, "meeting revived");
+            let event = AuditEvent::new("meeting.revive").on_meeting(&meeting.key);
+            let before = serde_json::json!({ "server": from.0, "host": from_host });
+            let event = event.on_server_id(&server.0, host).before(before);
+            audit::note_automatic(app, "revival", event);
         }
         Recreated::Elsewhere => tracing::debug!(meeting = id, %from, "meeting is elsewhere"),
         Recreated::Ended => {

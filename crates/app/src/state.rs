@@ -1,23 +1,29 @@
 //! State that a process keeps between calls, shared by all use cases.
 
+mod audit_queue;
 mod change_budgets;
 mod clock_watch;
 mod failing_recipients;
 mod failure_log;
 mod keycloak_tokens;
 mod known_hosts;
+mod meters;
 mod revivals;
 mod session_budget;
 mod suspect_checks;
+mod time_histogram;
 mod wrong_pins;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::forecast::PoolForecast;
 use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
+use tokio::time::Instant;
 
+pub use audit_queue::AuditQueue;
 pub use change_budgets::ChangeBudgets;
 pub use clock_watch::{ClockWatch, WatchedClock};
 pub use failing_recipients::FailingRecipients;
@@ -25,19 +31,35 @@ pub use failure_log::{FailureLog, FailureNote, PastFailures, REMINDER_INTERVAL};
 pub(crate) use keycloak_tokens::IssuedToken;
 pub use keycloak_tokens::KeycloakTokens;
 pub use known_hosts::KnownHosts;
+pub use meters::{Counter, FailureKind, Meters, ServerMeters};
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
 pub use session_budget::SessionBudget;
 pub use suspect_checks::SuspectChecks;
+pub use time_histogram::{TimeCounts, TimeHistogram};
 pub use wrong_pins::WrongPins;
 
 /// The forecast of the pool; empty until it is first needed.
 #[derive(Debug, Default)]
-pub struct SharedForecast(Mutex<Option<PoolForecast>>);
+pub struct SharedForecast {
+    forecast: Mutex<Option<PoolForecast>>,
+    /// When it was last rebuilt from the store.
+    rebuilt_at: Mutex<Option<Instant>>,
+}
 
 impl SharedForecast {
+    /// Returns whether it was rebuilt from the store so lately.
+    pub(crate) fn is_newer_than(&self, age: Duration) -> bool {
+        let rebuilt_at = *self.rebuilt_at.lock().unwrap_or_else(PoisonError::into_inner);
+        rebuilt_at.is_some_and(|at| at.elapsed() < age)
+    }
+
+    pub(crate) fn note_rebuild(&self) {
+        *self.rebuilt_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<PoolForecast>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.forecast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

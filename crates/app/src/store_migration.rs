@@ -6,6 +6,7 @@
 
 mod copier;
 mod counts;
+mod management;
 mod recordings;
 mod sessions;
 mod state;
@@ -22,7 +23,7 @@ use copier::StoreCopier;
 pub struct MigrationPlan {
     /// Only compare the stores.
     pub dry_run: bool,
-    /// Copy tenants, servers, meetings and sessions.
+    /// Copy tenants, servers, meetings, sessions, management tokens and the audit.
     pub state: bool,
     /// Copy recordings, callbacks and what is not finished of them, if both stores keep them.
     pub recordings: bool,
@@ -47,6 +48,8 @@ pub async fn migrate_stores(
         counts.push(copier.copy_servers().await?);
         counts.push(copier.copy_meetings().await?);
         counts.push(copier.copy_sessions().await?);
+        counts.push(copier.copy_management_tokens().await?);
+        counts.push(copier.copy_audit().await?);
     }
     let recordings = source.recordings.as_deref().zip(target.recordings.as_deref());
     if let Some((from, to)) = recordings.filter(|_| plan.recordings) {

@@ -19,13 +19,19 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 pub(crate) async fn is_alive(app: &App, server: &Server, meeting_id: &str) -> bool {
     let last = app.suspect_checks.last_answer(&server.id);
     let mut last = last.lock().await;
+    let count = |is_alive| match is_alive {
+        true => app.meters.suspect_joins.count(),
+        false => app.meters.silent_suspect_joins.count(),
+    };
     if let Some((asked_at, is_alive)) = *last
         && asked_at.elapsed() < MAX_AGE
     {
+        count(is_alive);
         return is_alive;
     }
     let is_alive =
         answers_quickly(app, server, meeting_id).await || answers_poll(app, server).await;
+    count(is_alive);
     *last = Some((Instant::now(), is_alive));
     is_alive
 }

@@ -140,6 +140,16 @@ impl TenantCache {
             .collect())
     }
 
+    /// Lists ids and names of all tenants.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_names(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let index = self.load_index().await?;
+        let tenants = index.values().map(|entry| &entry.tenant);
+        Ok(tenants.map(|tenant| (tenant.id.clone(), tenant.name.clone())).collect())
+    }
+
     /// Clears the cache, because this process has changed a tenant or a setting.
     pub fn invalidate(&self) {
         let mut state = self.lock_state();

@@ -1,6 +1,7 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 mod callbacks;
+mod demo;
 mod meetings;
 mod placement;
 pub mod recordings;
@@ -9,12 +10,13 @@ mod servers;
 mod setting_flags;
 mod stores;
 mod tenants;
+mod tokens;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::cmd::check::MonitorState;
 use crate::cmd::status::{Column, StatusTable};
@@ -25,12 +27,15 @@ use crate::output;
 use crate::wiring::data_dir::Creation;
 
 use self::callbacks::CallbacksCommand;
+pub use self::demo::DemoArgs;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::stores::MigrateCommand;
 pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
+pub use self::tokens::AuditArgs;
+use self::tokens::TokensCommand;
 
 /// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
 #[derive(Debug, Parser)]
@@ -84,6 +89,13 @@ enum Command {
         #[arg(long)]
         without_secrets: bool,
     },
+    /// List, make and revoke tokens of the management API.
+    Tokens {
+        #[command(subcommand)]
+        command: Option<TokensCommand>,
+    },
+    /// Show who has changed what.
+    Audit(AuditArgs),
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -168,6 +180,9 @@ enum Command {
         /// Print the reference of all settings in Markdown instead.
         #[arg(long)]
         reference: bool,
+        /// Print the reference of all metrics in Markdown instead.
+        #[arg(long, conflicts_with_all = ["json", "reference", "check"])]
+        metrics_reference: bool,
         /// Only check the settings, and print what is odd; exit code 1 if the server could not start with them.
         #[arg(long, conflicts_with_all = ["json", "reference"])]
         check: bool,
@@ -186,10 +201,10 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Write man pages and completions of shells, for packages.
+    /// Write man pages and completions of shells, for packages; or print a schema.
     #[command(hide = true)]
     Generate {
-        /// The directory; `apply-schema` prints the JSON schema of the files of `apply` instead.
+        /// The directory, `openapi`, or `apply-schema`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -198,17 +213,6 @@ enum Command {
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Options of the demo.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DemoArgs {
-    /// Number of simulated servers.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub servers: u16,
-    /// How many times faster than in reality meetings start and end.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub speed: u32,
 }
 
 /// Parses the command line and runs the command. Returns its exit code.
@@ -231,9 +235,17 @@ pub fn main() -> ExitCode {
         Command::Check(args) => {
             return cmd::check::run(setting_flags::read_sources(&matches), args);
         }
+        Command::Generate { dir } if dir.as_os_str() == "openapi" => {
+            output::print_text(crate::http::render_document());
+            Ok(())
+        }
         Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
         Command::Config { reference: true, .. } => {
             cmd::config::print_reference();
+            Ok(())
+        }
+        Command::Config { metrics_reference: true, .. } => {
+            cmd::config::print_metrics_reference();
             Ok(())
         }
         command => setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources)),
@@ -353,6 +365,10 @@ async fn run_command(
         Command::Export { without_secrets } => {
             cmd::apply::run_export(context, without_secrets).await
         }
+        Command::Tokens { command } => {
+            tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
+        }
+        Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
         Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,

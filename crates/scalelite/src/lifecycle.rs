@@ -1,13 +1,16 @@
 //! The life of the server process: its roles, start, signals and stop.
 
+pub mod metrics;
 pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::audit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::tls::TlsParts;
@@ -15,8 +18,8 @@ use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, Sources};
 use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
-    ManagementRules, ProxyRules, UploadService,
+    Administration, Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState,
+    HttpsRules, ManagementRules, ProxyRules, ShownSetting, UploadService,
 };
 use crate::reload::Reloader;
 use crate::service_manager;
@@ -26,6 +29,8 @@ use crate::wiring::WiredApp;
 /// The exit code of a process that a second signal ends.
 const INTERRUPTED_EXIT_CODE: i32 = 130;
 
+/// How long the last records of the audit may take to be written when the process stops.
+const LAST_WRITE_TIME: Duration = Duration::from_secs(2);
 /// Largest number of requests of administrators that are answered at the same time.
 const MANAGEMENT_REQUESTS: usize = 64;
 
@@ -86,10 +91,13 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         false => None,
     };
     let management_listener = open_management_listener(config, roles).await?;
+    let metrics_listener = metrics::open_listener(config).await?;
     let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
-    let (state, current) = watch::channel(Arc::new(build_http_state(config, wired, None)));
+    let mut first_state = build_http_state(config, wired, None);
+    first_state.administration.settings = describe_settings(sources);
+    let (state, current) = watch::channel(Arc::new(first_state));
     let reloader = Reloader {
         hangups,
         sources: sources.clone(),
@@ -114,7 +122,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
                 tracing::info!(url = tls.url(), "HTTPS listening");
             }
             let listeners = Listeners { public: listener, tls, management: management_listener };
-            serve_until(config, current, listeners, stop.clone()).await;
+            serve_until(config, current.clone(), listeners, stop.clone()).await;
         } else {
             tracing::info!(
                 state_store,
@@ -126,13 +134,19 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
             let _ = stop.clone().wait_for(|stop| *stop).await;
         }
     };
+    let metrics = metrics::serve_listener(config, &current, metrics_listener, stop.clone());
     let watchdog = service_manager::report_ready();
-    tokio::join!(serving, reloader.run(stop.clone()));
+    tokio::join!(serving, metrics, reloader.run(stop.clone()));
     let _ = stop.wait_for(|stop| *stop).await;
     for job in tls_jobs.into_iter().flatten() {
         let _ = job.await;
     }
     signals.abort();
+    let writing = audit::write_queue(&wired.app);
+    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
+        let (records, lost) = wired.app.audit_queue.count();
+        tracing::warn!(records, lost, "changes not recorded in the audit");
+    }
     // Until now: a stop that takes long is no reason to be killed.
     watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
@@ -237,12 +251,33 @@ pub fn build_http_state(
         challenges: config.acme.then(|| wired.challenge_answers.clone()),
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
+        console: former.map_or_else(Arc::default, |former| former.console.clone()),
+        administration: Administration {
+            importer: wired.importer.clone(),
+            inspectors: wired.inspectors.clone(),
+            settings: Arc::default(),
+        },
+        versioned_changes: former
+            .map_or_else(Arc::default, |former| former.versioned_changes.clone()),
         health_checks: HealthChecks::default(),
+        metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: former.map_or_else(TaskTracker::new, |former| former.background.clone()),
     }
+}
+
+/// The settings in effect, as administrators see them: secrets hidden.
+pub fn describe_settings(sources: &Sources) -> Arc<Vec<ShownSetting>> {
+    let settings = Config::read(sources).map(|(_, settings)| settings).unwrap_or_default();
+    let shown = settings.into_iter().map(|setting| ShownSetting {
+        name: setting.setting.name.to_owned(),
+        value: setting.value,
+        origin: setting.origin.to_string(),
+        warning: setting.warning,
+    });
+    Arc::new(shown.collect())
 }
 
 fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules {
@@ -252,6 +287,8 @@ fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules 
     let (own, reveal) =
         (secrets(&config.management_secret), secrets(&config.management_reveal_secret));
     ManagementRules {
+        has_console: config.console_enabled,
+        has_public_console: config.console_enabled && config.management_bind.is_none(),
         is_public: config.management_api_enabled && config.management_bind.is_none(),
         shows_secrets: own.is_empty() && reveal.is_empty(),
         secrets: if own.is_empty() { wired.app.policy.secrets.clone() } else { own },

@@ -11,6 +11,7 @@ mod cmd;
 mod config;
 mod http;
 mod lifecycle;
+mod metrics;
 mod output;
 mod reload;
 mod service_manager;

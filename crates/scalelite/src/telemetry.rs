@@ -6,13 +6,15 @@ mod system_log;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::system_log::SystemLog;
@@ -92,6 +94,29 @@ impl<'a> MakeWriter<'a> for LogBuffer {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+/// Lines of the log that tell of errors, and of what needs attention, since the process was started.
+static ERRORS: AtomicU64 = AtomicU64::new(0);
+static WARNINGS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts lines of the log that are errors or warnings.
+struct CountedLines;
+
+impl<S: Subscriber> Layer<S> for CountedLines {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        match *event.metadata().level() {
+            Level::ERROR => ERRORS.fetch_add(1, Ordering::Relaxed),
+            Level::WARN => WARNINGS.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+/// Returns how many lines of a level were logged.
+pub fn count_logged_lines() -> [(&'static str, u64); 2] {
+    [("error", &ERRORS), ("warning", &WARNINGS)]
+        .map(|(level, count)| (level, count.load(Ordering::Relaxed)))
 }
 
 /// Exchanges the filter of the log.
@@ -178,14 +203,14 @@ pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogF
         LogFormat::Text => {
             let builder = builder.with_ansi(terminal).with_filter_reloading();
             let handle = builder.reload_handle();
-            let _ = builder.try_init();
+            let _ = builder.finish().with(CountedLines).try_init();
             Box::new(move |filter| drop(handle.reload(filter)))
         }
         LogFormat::Json => {
             let builder = builder.json().flatten_event(true).with_current_span(false);
             let builder = builder.with_filter_reloading();
             let handle = builder.reload_handle();
-            let _ = builder.try_init();
+            let _ = builder.finish().with(CountedLines).try_init();
             Box::new(move |filter| drop(handle.reload(filter)))
         }
     };

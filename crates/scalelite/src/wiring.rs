@@ -40,6 +40,8 @@ use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
 use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
+use crate::metrics::RequestMeters;
+use crate::tls::CertificateHolder;
 use crate::tls::acme::answers::ChallengeAnswers;
 use crate::tls::acme::state::SharedState;
 
@@ -102,6 +104,10 @@ pub struct WiredApp {
     pub uses_data_dir: bool,
     /// The parts of what the process needs, as they were found last.
     pub health: Arc<HealthBoard>,
+    /// The certificate in use; none without TLS.
+    pub certificate: Arc<CertificateHolder>,
+    /// What is counted of requests.
+    pub request_meters: Arc<RequestMeters>,
     /// Where the stores are.
     pub stores: StoreSettings,
     /// Whether the secret was generated, since none is configured.
@@ -157,6 +163,8 @@ pub fn wire(
         data_dir,
         uses_data_dir: stores.needs_data_dir() || secret_is_generated,
         health: Arc::default(),
+        certificate: Arc::default(),
+        request_meters: Arc::new(RequestMeters::new(app.clock.now())),
         stores,
         secret_is_generated,
         key_base,
@@ -203,17 +211,24 @@ fn build_app(
         known_claims: Arc::default(),
         session_budget: Arc::default(),
         known_twins: Arc::default(),
+        meters: Arc::default(),
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),
+        samples: state.clone(),
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),
         recording_store,
         blobs: recordings::build_blobs(config, marks)?,
         tokens: state.clone(),
+        management_tokens: state.clone(),
+        token_cache: Arc::default(),
+        audit: state.clone(),
+        audit_queue: Arc::default(),
+        requests: state.clone(),
         bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(WatchedClock::new(Arc::new(SystemClock), clock_watch.clone())),

@@ -24,6 +24,7 @@ impl Dirs {
             setting,
             path: self.path(name),
             default_path: "/var/bigbluebutton/x",
+            is_made_on_demand: false,
         };
         let dirs = vec![dir("SPOOL", "spool"), dir("PUBLISH", "published")];
         DirectoryMarks::new(dirs, &self.path("data"), self.path("fstab"))
@@ -68,8 +69,25 @@ fn a_missing_directory_is_refused() {
         setting: "SPOOL",
         path: "/nowhere/x/spool".into(),
         default_path: "/nowhere/x/spool",
+        is_made_on_demand: false,
     };
     let marks = DirectoryMarks::new(vec![spool], &dirs.path("data"), dirs.path("fstab"));
+    assert!(marks.find_faults().is_empty());
+}
+
+#[test]
+fn a_directory_that_is_made_on_demand_is_missed_only_where_nothing_else_is() {
+    let dirs = Dirs::new();
+    std::fs::create_dir(dirs.path("mount")).unwrap();
+    let unpublished = WatchedDir {
+        setting: "UNPUBLISH",
+        path: dirs.path("mount/unpublished"),
+        default_path: "/var/bigbluebutton/x",
+        is_made_on_demand: true,
+    };
+    let marks = DirectoryMarks::new(vec![unpublished], &dirs.path("data"), dirs.path("fstab"));
+    assert_eq!(marks.find_faults().len(), 1, "it may be a file system that is not mounted");
+    std::fs::create_dir(dirs.path("mount/spool")).unwrap();
     assert!(marks.find_faults().is_empty());
 }
 

@@ -12,7 +12,7 @@ use futures_util::future::join;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
 use super::deferred::Deferred;
 use super::dialect::translate;
@@ -87,6 +87,18 @@ impl PgConnection {
         self.require_open()?;
         let client = self.client.clone();
         self.send(async move { client.batch_execute(sql).await })
+    }
+
+    /// Returns the first value of the first row as text, without preparing the statement; empty without a row.
+    pub(super) fn read_unprepared(&mut self, sql: &str) -> Result<String, StoreError> {
+        self.require_open()?;
+        let client = self.client.clone();
+        let messages = self.send(async move { client.simple_query(sql).await })?;
+        let value = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(value.unwrap_or_default())
     }
 
     /// Sends the deferred statements and then a call, and waits for all of them.

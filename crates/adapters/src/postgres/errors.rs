@@ -6,6 +6,8 @@ use app::ports::StoreError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::pooler;
+
 pub(super) fn to_store_error(error: &Error) -> StoreError {
     let Some(db_error) = error.as_db_error() else {
         // The error names the operation, its source the reason.
@@ -20,6 +22,10 @@ pub(super) fn to_store_error(error: &Error) -> StoreError {
         &SqlState::INVALID_CATALOG_NAME => StoreError::Unavailable(format!(
             "{text}: create the database first, for example by createdb"
         )),
+        // A connection of this program has its session to itself, so another one took it.
+        &SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT => {
+            StoreError::Unavailable(format!("{text}: {}: {}", pooler::FOUND, pooler::ADVICE))
+        }
         _ => StoreError::Unavailable(text),
     }
 }

@@ -1,10 +1,12 @@
 //! Checks of PostgreSQL for `scalelite doctor`.
 
+use app::blocking::STORE_CHECKS;
 use app::ports::{Clock as _, Finding, Inspect, StoreError};
 use async_trait::async_trait;
 
 use super::PgStore;
 use super::indexes::are_missing;
+use super::pooler;
 use crate::clock_skew::check_clock_skew;
 use crate::entropy::SystemClock;
 use crate::sql::Database as _;
@@ -47,6 +49,9 @@ fn read_info(connection: &mut dyn SqlConnection) -> Result<Option<DatabaseInfo>,
 #[async_trait]
 impl Inspect for PgStore {
     async fn inspect(&self) -> Vec<Finding> {
+        if let Some(finding) = self.check_pooler().await {
+            return vec![finding];
+        }
         let before = SystemClock.now();
         let info = match self.database.read(read_info).await {
             Ok(Some(info)) => info,
@@ -66,6 +71,16 @@ impl Inspect for PgStore {
         findings.push(check_schema(&info));
         findings.push(check_clock_skew("postgresql: clock", info.clock_ms, before.0, after.0));
         findings
+    }
+}
+
+impl PgStore {
+    /// Returns what is wrong if a pooler takes the sessions of connections. Then no other check can be trusted.
+    async fn check_pooler(&self) -> Option<Finding> {
+        let connector = self.database.connector.clone();
+        let loses_sessions = STORE_CHECKS.run(move || pooler::loses_sessions(&connector)).await;
+        matches!(loses_sessions, Ok(Ok(true)))
+            .then(|| Finding::fail("postgresql: pooler", pooler::FOUND, pooler::ADVICE))
     }
 }
 

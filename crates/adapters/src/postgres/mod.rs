@@ -18,6 +18,7 @@ mod indexes;
 mod inspect;
 mod migrations;
 pub mod original_sample;
+mod pooler;
 mod readers;
 mod thread_connection;
 mod tls;

@@ -228,6 +228,9 @@ async fn find_master(
     Err(last_error)
 }
 
+/// What is said of a Redis Cluster: a change concerns keys of several slots at once.
+pub(super) const CLUSTER_REFUSED: &str = "a Redis Cluster cannot be used: use a Redis with replicas, with or without Sentinel, or PostgreSQL";
+
 fn unavailable_error(text: &str) -> StoreError {
     StoreError::Unavailable(format!("Redis: {text}"))
 }
@@ -238,6 +241,15 @@ pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     if text.contains("OOM") && text.contains("maxmemory") {
         let what = "Redis has reached maxmemory: it can still be read, but changes fail";
         return StoreError::Unavailable(what.to_owned());
+    }
+    if let ErrorKind::Server(
+        ServerErrorKind::Moved
+        | ServerErrorKind::Ask
+        | ServerErrorKind::CrossSlot
+        | ServerErrorKind::ClusterDown,
+    ) = error.kind()
+    {
+        return StoreError::Unavailable(format!("{text}: {CLUSTER_REFUSED}"));
     }
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreError::Corrupt(text),

@@ -28,6 +28,7 @@ impl Inspect for RedisStore {
         let mut findings = vec![
             Finding::ok("redis: reachable", "it responds"),
             check_version(&info),
+            check_mode(&info),
             check_role(&info),
             check_persistence(&mut connection, &info).await,
             check_eviction(&mut connection, &info).await,
@@ -108,6 +109,18 @@ fn check_version(info: &RedisInfo) -> Finding {
         return Finding::ok(check, version);
     }
     Finding::fail(check, version, "Redis 5 or newer is needed: scripts read the time and write")
+}
+
+fn check_mode(info: &RedisInfo) -> Finding {
+    let check = "redis: mode";
+    match info.get("redis_mode").map(String::as_str) {
+        Some("cluster") => {
+            let advice = "use a Redis with replicas, with or without Sentinel, or PostgreSQL";
+            Finding::fail(check, "a Redis Cluster, which cannot be used", advice)
+        }
+        Some(mode) => Finding::ok(check, mode),
+        None => Finding::skipped(check, "INFO is not allowed"),
+    }
 }
 
 fn check_role(info: &RedisInfo) -> Finding {

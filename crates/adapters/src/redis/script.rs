@@ -91,8 +91,23 @@ scripts! {
     READ_LAST_RUN = "read_last_run", repeatable: true;
     BEGIN_RUN = "begin_run", repeatable: false;
     CHECK_STORE = "check_store", repeatable: true;
+    // A repeated call appends a sample twice; the last one of a time counts.
+    APPEND_SAMPLES = "append_samples", repeatable: true;
+    LIST_SAMPLE_BLOCKS = "list_sample_blocks", repeatable: true;
+    LIST_BLOCKS_AT = "list_blocks_at", repeatable: true;
+    FORGET_SAMPLES = "forget_samples", repeatable: true;
     READ_CERTIFICATE_STATE = "read_certificate_state", repeatable: true;
     REPLACE_CERTIFICATE_STATE = "replace_certificate_state", repeatable: false;
+    ADD_MANAGEMENT_TOKEN = "add_management_token", repeatable: false;
+    LIST_MANAGEMENT_TOKENS = "list_management_tokens", repeatable: true;
+    REMOVE_MANAGEMENT_TOKEN = "remove_management_token", repeatable: false;
+    RECORD_TOKEN_USE = "record_token_use", repeatable: true;
+    APPEND_AUDIT = "append_audit", repeatable: true;
+    LIST_AUDIT = "list_audit", repeatable: true;
+    FORGET_AUDIT = "forget_audit", repeatable: true;
+    CLAIM_REQUEST = "claim_request", repeatable: false;
+    REMEMBER_ANSWER = "remember_answer", repeatable: true;
+    FORGET_REQUEST = "forget_request", repeatable: true;
 }
 
 impl RedisClient {

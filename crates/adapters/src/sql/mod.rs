@@ -2,6 +2,7 @@
 //! writes, and the cache of joins. A database adds its connections ([`connection::SqlConnection`]),
 //! its reads ([`Database`]) and its write transactions ([`writer::WriteConnection`]).
 
+mod audit_log;
 mod callbacks;
 mod certificate_state;
 pub(crate) mod connection;
@@ -12,6 +13,7 @@ mod file_moves;
 mod history;
 mod imports;
 mod kept_creates;
+mod management_tokens;
 mod meetings;
 mod metadata_conditions;
 mod outbox;
@@ -19,12 +21,15 @@ mod pending_ends;
 mod periodic_jobs;
 mod placement;
 mod polls;
+mod pool_samples;
 mod pool_store;
 mod recording_catalog;
 mod recording_claims;
 mod recording_details;
 mod recording_upkeep;
+mod recording_work;
 mod recordings;
+mod remembered_requests;
 mod rows;
 mod search;
 pub(crate) mod server_cache;

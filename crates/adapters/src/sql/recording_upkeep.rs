@@ -1,15 +1,20 @@
 //! The port [`RecordingUpkeep`]: single rows of unfinished work on recordings.
 
 use app::ports::{
-    ArchiveRecord, FileMove, ImportStage, OutboxMessage, RecordingUpkeep, StoreError, TrashEntry,
+    ArchiveRecord, FileMove, ImportStage, OutboxMessage, RecordingUpkeep, RecordingWork,
+    StoreError, TrashEntry,
 };
 use async_trait::async_trait;
 
 use super::connection::values;
-use super::{Database, SqlStore, file_moves, outbox, trash};
+use super::{Database, SqlStore, file_moves, outbox, recording_work, trash};
 
 #[async_trait]
 impl<D: Database> RecordingUpkeep for SqlStore<D> {
+    async fn count_recording_work(&self) -> Result<RecordingWork, StoreError> {
+        self.database.read(recording_work::count).await
+    }
+
     async fn list_trash_entries(
         &self,
         after: Option<&str>,

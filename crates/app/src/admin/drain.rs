@@ -6,6 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::servers::{self, AdminError};
 use crate::api::forget_ended_meeting;
+use crate::audit::{self, AuditEvent};
 use crate::backend::{CallOptions, end_query, meeting_query};
 use crate::context::App;
 use crate::poll;
@@ -62,6 +63,8 @@ pub async fn poll_remaining_load(
 pub async fn warn_users(app: &App, id: &str, text: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
     let meetings = app.pool.list_meetings(Some(&server.id)).await?;
+    let after = serde_json::json!({ "meetings": meetings.len() });
+    audit::record(app, AuditEvent::new("server.warn").on_server(&server).after(after)).await;
     let calls = stream::iter(meetings).map(|meeting| {
         let mut query = meeting_query(&meeting.key.id);
         query.set("message", text);
@@ -86,6 +89,9 @@ pub async fn end_remaining_meetings(app: &App, id: &str) -> Result<usize, AdminE
     let server = servers::find(app, id).await?;
     let mut meetings = app.pool.list_meetings(Some(&server.id)).await?;
     meetings.retain(|meeting| !meeting.origin.is_adopted);
+    let after = serde_json::json!({ "meetings": meetings.len() });
+    let event = AuditEvent::new("server.end_meetings").on_server(&server).after(after);
+    audit::record(app, event).await;
     let options = CallOptions {
         priority: CallPriority::Internal,
         timeouts: app.policy.timeouts_for(server.is_online()),

@@ -9,6 +9,7 @@ use domain::{Meeting, ServerId};
 use crate::api::{
     ApiError, MEETING_UNREACHABLE, end_on_server, forget_ended_meeting, forward_reply,
 };
+use crate::audit::{self, AuditEvent};
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::origin;
@@ -105,6 +106,9 @@ pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
     let (server, host) = (&recorded.server.id, recorded.server.hostname());
     let by = origin::actor();
     tracing::info!(meeting = meeting.key.id, %server, host, %by, "meeting ended by an administrator");
+    let event = AuditEvent::new("meeting.end").on_meeting(&meeting.key).on_server(&recorded.server);
+    let users = serde_json::json!({ "users": recorded.meeting.load.users });
+    audit::record(app, event.before(users)).await;
     let result = end_on_server(app, &recorded, password).await;
     forget_ended_meeting(app, &recorded, result.is_ok()).await?;
     match result {

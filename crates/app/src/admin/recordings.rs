@@ -7,6 +7,7 @@ use domain::recording::{Recording, RecordingFormatId};
 use crate::context::App;
 use crate::origin;
 use crate::ports::{Destination, RecordingCursor, RecordingStore, StoreError, Visibility};
+use crate::recordings::changes::change_recordings;
 use crate::recordings::file_moves::{self, FileMoveError};
 
 /// Number of recordings that are read at once.
@@ -54,13 +55,17 @@ pub async fn set_visibility(
 /// # Errors
 /// When the store fails.
 pub async fn add_to_tenant(
+    app: &App,
     records: &dyn RecordingStore,
     tenant: &str,
     record_ids: &[String],
 ) -> Result<usize, StoreError> {
     let change = RecordingChange { tenant: Some(tenant.to_owned()), ..RecordingChange::default() };
+    let change_all = async |ids: &[String]| {
+        change_recordings(app, records, ids, &TenantScope::All, &change).await
+    };
     if !record_ids.is_empty() {
-        return Ok(records.change_recordings(record_ids, &TenantScope::All, &change).await?.len());
+        return Ok(change_all(record_ids).await?.len());
     }
     let (mut after, mut count) = (None::<String>, 0);
     loop {
@@ -71,7 +76,7 @@ pub async fn add_to_tenant(
             |recording: &&Recording| recording.tenant().is_none() && !recording.is_deleted();
         let unassigned = page.iter().filter(has_no_tenant);
         let ids: Vec<String> = unassigned.map(|recording| recording.record_id.clone()).collect();
-        count += records.change_recordings(&ids, &TenantScope::All, &change).await?.len();
+        count += change_all(&ids).await?.len();
     }
 }
 

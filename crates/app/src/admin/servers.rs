@@ -1,7 +1,9 @@
 //! Administrative actions on servers: add, change, remove, and panic.
 
 use domain::{AdminState, Meeting, Server, ServerId, twins};
+use serde_json::json;
 
+use crate::audit::{self, AuditEvent, describe_server_change};
 use crate::context::App;
 use crate::origin;
 use crate::poll;
@@ -138,7 +140,23 @@ async fn insert(app: &App, server: Server) -> Result<Server, AdminError> {
     }
     app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host = server.hostname(), by = %origin::actor(), "server added");
+    record_change(app, "server.add", None, Some(&server)).await;
     Ok(server)
+}
+
+/// Records what an administrator has changed of a server.
+async fn record_change(
+    app: &App,
+    action: &'static str,
+    before: Option<&Server>,
+    after: Option<&Server>,
+) {
+    let Some(server) = after.or(before) else { return };
+    let (was, is) = describe_server_change(before, after);
+    if was.is_some() && was == is {
+        return;
+    }
+    audit::record(app, AuditEvent::new(action).on_server(server).before(was).after(is)).await;
 }
 
 /// Returns a server.
@@ -162,11 +180,13 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
         check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
     let state = change.state;
+    let before = app.pool.find_server(&id).await?;
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
     app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host, state = state_name, by = %origin::actor(), "server changed");
+    record_change(app, "server.update", before.as_ref(), Some(&server)).await;
     match state {
         Some(AdminState::Enabled) => poll_if_enabled(app, server).await,
         _ => Ok(server),
@@ -202,6 +222,7 @@ pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     app.server_backup.note_own_change(&id, None);
     let (host, by) = (server.as_ref().map(Server::hostname), origin::actor());
     tracing::info!(server = %id, host, meetings = meetings.len(), %by, "server removed");
+    record_change(app, "server.remove", server.as_ref(), None).await;
     Ok(meetings)
 }
 
@@ -244,6 +265,8 @@ pub async fn clear_meetings(
 ) -> Result<Vec<Meeting>, AdminError> {
     let mut meetings = app.pool.forget_server_meetings(&server.id).await?;
     let all = meetings.len();
+    let after = json!({ "meetings": all, "ends": !skip_end_calls });
+    audit::record(app, AuditEvent::new("server.clear").on_server(server).after(after)).await;
     meetings.retain(|meeting| !meeting.origin.is_adopted);
     if meetings.len() < all {
         let (host, count) = (server.hostname(), all - meetings.len());

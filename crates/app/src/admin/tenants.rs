@@ -3,6 +3,7 @@
 use domain::tenant::{Lrs, split_secrets};
 use domain::{Tenant, TenantChange, TenantSetting};
 
+use crate::audit::{self, AuditEvent, describe_tenant_change};
 use crate::context::App;
 use crate::origin;
 use crate::ports::{StoreError, TenantUpdateResult};
@@ -75,7 +76,24 @@ pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantE
         return Err(TenantError::NameTaken(tenant.name));
     }
     tracing::info!(tenant = tenant.id, name = tenant.name, by = %origin::actor(), "tenant added");
+    record_change(app, "tenant.add", None, Some(&tenant)).await;
     Ok(tenant)
+}
+
+/// Records what an administrator has changed of a tenant.
+async fn record_change(
+    app: &App,
+    action: &'static str,
+    before: Option<&Tenant>,
+    after: Option<&Tenant>,
+) {
+    let Some(tenant) = after.or(before) else { return };
+    let (was, is) = describe_tenant_change(before, after);
+    if was.is_some() && was == is {
+        return;
+    }
+    let event = AuditEvent::new(action).of_tenant(Some(&tenant.id)).named(&tenant.name);
+    audit::record(app, event.before(was).after(is)).await;
 }
 
 /// Changes a tenant.
@@ -87,11 +105,13 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
     change.name.as_deref().map_or(Ok(()), check_name)?;
     change.secrets.as_deref().map_or(Ok(()), check_secrets)?;
     let name = change.name.clone().unwrap_or_default();
+    let before = app.tenants.find_tenant(id).await?;
     let updated = app.tenants.update_tenant(id, change).await;
     app.tenant_cache.invalidate();
     match updated? {
         TenantUpdateResult::Changed(tenant) => {
             tracing::info!(tenant = tenant.id, name = tenant.name, by = %origin::actor(), "tenant changed");
+            record_change(app, "tenant.update", before.as_ref(), Some(&tenant)).await;
             Ok(*tenant)
         }
         TenantUpdateResult::Unknown => Err(TenantError::Unknown(id.to_owned())),
@@ -105,12 +125,14 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
 /// # Errors
 /// When there is no tenant of this id, or the store fails.
 pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
+    let before = app.tenants.find_tenant(id).await?;
     let removed = app.tenants.remove_tenant(id).await;
     app.tenant_cache.invalidate();
     if !removed? {
         return Err(TenantError::Unknown(id.to_owned()));
     }
     tracing::info!(tenant = id, by = %origin::actor(), "tenant removed");
+    record_change(app, "tenant.remove", before.as_ref(), None).await;
     Ok(())
 }
 
@@ -147,7 +169,17 @@ pub async fn add_setting(
     }
     let param = &setting.param;
     tracing::info!(tenant = setting.tenant, param, is_override, by = %origin::actor(), "tenant setting added");
+    audit::record(app, describe_setting("tenant_setting.add", &setting).after(to_json(&setting)))
+        .await;
     Ok(setting)
+}
+
+fn describe_setting(action: &'static str, setting: &TenantSetting) -> AuditEvent {
+    AuditEvent::new(action).of_tenant(Some(&setting.tenant)).named(&setting.param)
+}
+
+fn to_json(setting: &TenantSetting) -> serde_json::Value {
+    serde_json::json!({ "value": setting.value, "is_override": setting.is_override })
 }
 
 /// Removes a setting.
@@ -155,11 +187,16 @@ pub async fn add_setting(
 /// # Errors
 /// When there is no setting of this id, or the store fails.
 pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
+    let settings = app.tenants.list_tenant_settings(None).await?;
     let removed = app.tenants.remove_tenant_setting(id).await;
     app.tenant_cache.invalidate();
     if !removed? {
         return Err(TenantError::UnknownSetting(id.to_owned()));
     }
     tracing::info!(setting = id, by = %origin::actor(), "tenant setting removed");
+    if let Some(setting) = settings.iter().find(|setting| setting.id == id) {
+        let event = describe_setting("tenant_setting.remove", setting);
+        audit::record(app, event.before(to_json(setting))).await;
+    }
     Ok(())
 }

@@ -76,6 +76,7 @@ async fn deliver_message(
     let host = domain::server::hostname(&message.url).unwrap_or_default();
     match attempt_delivery(app, &message).await? {
         DeliveryOutcome::Delivered => {
+            app.meters.callbacks_delivered.count();
             note_delivery(app, host);
             tracing::info!(topic, meeting, host, "callback delivered");
             records.remove_message(id).await
@@ -85,12 +86,14 @@ async fn deliver_message(
             records.remove_message(id).await
         }
         DeliveryOutcome::Failed(reason) => {
+            app.meters.callback_failures.count();
             let (now, fraction) = (app.clock.now(), app.entropy.generate_fraction());
             let attempts = message.attempts.saturating_add(1);
             let due_at = next_attempt(message.posted_at, attempts, now, fraction);
             match due_at {
                 Some(_) => note_failure(app, &message, host, &reason),
                 None => {
+                    app.meters.callbacks_given_up.count();
                     tracing::error!(topic, meeting, host, reason, attempts, "callback given up");
                 }
             }

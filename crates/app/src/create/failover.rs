@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::{ApiError, forward_reply};
+use crate::audit::{self, AuditEvent};
 use crate::backend::{BackendError, BbbReply};
 use crate::forecaster;
 use crate::live_failures;
@@ -261,6 +262,9 @@ impl Failover<'_> {
                     host = target.server.hostname(),
                     "create goes on to the next server"
                 );
+                let event = AuditEvent::new("meeting.failover").on_meeting(&self.request.key);
+                audit::note_automatic(app, "failover", event.on_server(&target.server));
+                app.meters.failovers.count();
                 forecaster::record_placement(app, &target);
                 self.ask(target, SendMode::First);
             }
@@ -283,8 +287,7 @@ impl Failover<'_> {
     async fn record_death(&mut self, error: BackendError) {
         self.death = pending().boxed();
         if let Some((server, sent_at)) = self.attempts.slow_server() {
-            let reason = error.to_string();
-            live_failures::report_failure(self.request.app, &server, sent_at, &reason).await;
+            live_failures::report_failure(self.request.app, &server, sent_at, &error).await;
         }
         self.last_error = error;
     }
@@ -300,8 +303,8 @@ impl Failover<'_> {
             let (server, host) = (&target.server.id, target.server.hostname());
             tracing::warn!(%server, host, meeting = self.request.key.id, "create timed out");
         } else if is_server_failure(&error) {
-            let (app, reason) = (self.request.app, error.to_string());
-            live_failures::report_failure(app, &target.server, *sent_at, &reason).await;
+            let app = self.request.app;
+            live_failures::report_failure(app, &target.server, *sent_at, &error).await;
         } else {
             self.stop_placing();
         }

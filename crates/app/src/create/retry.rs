@@ -82,8 +82,7 @@ pub(super) async fn ask_until_answered(
             // The server is alive: it is asked the same once more, or something else.
             continue;
         }
-        let reason = error.to_string();
-        live_failures::report_failure(app, &target.server, asked_at, &reason).await;
+        live_failures::report_failure(app, &target.server, asked_at, &error).await;
         if replies.is_empty() {
             sleep_until(request.deadline.min(Instant::now() + PAUSE)).await;
         }

@@ -55,7 +55,12 @@ pub(super) fn send_create(
         let call = app.call_server(&server, "create", &query, body);
         // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
         match timeout_at(deadline, call).await {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                if reply.is_ok() {
+                    app.meters.server(&server.id).creates.observe(sent_at.elapsed());
+                }
+                reply
+            }
             Err(_) => Err(timeout_error(app.policy.max_attempt_ms(), sent_at.elapsed())),
         }
     };

@@ -3,6 +3,7 @@
 
 mod probes;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -16,7 +17,20 @@ pub use probes::{
 
 /// The parts of a process and their health.
 #[derive(Debug, Default)]
-pub struct HealthBoard(Mutex<Vec<Part>>);
+pub struct HealthBoard {
+    parts: Mutex<Vec<Part>>,
+    /// The space of those parts that are directories.
+    spaces: Mutex<BTreeMap<&'static str, DirectorySpace>>,
+}
+
+/// The space of the file system of a directory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectorySpace {
+    /// What is free for this process.
+    pub free: u64,
+    /// All of it.
+    pub size: u64,
+}
 
 #[derive(Debug)]
 struct Part {
@@ -69,6 +83,7 @@ impl PartReport {
 impl HealthBoard {
     /// Sets which parts there are. Those that are new were not looked at yet; of the others is known what was known.
     pub fn set_parts(&self, names: &[&'static str]) {
+        self.lock_spaces().retain(|name, _| names.contains(name));
         let mut parts = self.lock();
         parts.retain(|part| names.contains(&part.name));
         for name in names {
@@ -103,8 +118,27 @@ impl HealthBoard {
         self.lock().iter().map(report).collect()
     }
 
+    /// Records the space of a directory; `None` if it cannot be told.
+    pub fn record_space(&self, name: &'static str, space: Option<DirectorySpace>) {
+        let mut spaces = self.lock_spaces();
+        match space {
+            Some(space) => spaces.insert(name, space),
+            None => spaces.remove(name),
+        };
+    }
+
+    /// Returns the space of all directories, by the names of the parts.
+    #[must_use]
+    pub fn spaces(&self) -> BTreeMap<&'static str, DirectorySpace> {
+        self.lock_spaces().clone()
+    }
+
+    fn lock_spaces(&self) -> MutexGuard<'_, BTreeMap<&'static str, DirectorySpace>> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

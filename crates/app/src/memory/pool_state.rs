@@ -9,11 +9,12 @@ use domain::poll::{
     list_unrecorded_keys,
 };
 use domain::recording::RecordingFormatId;
+use domain::samples::SampleSpan;
 use domain::{
     Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantSetting, Timestamp,
 };
 
-use crate::ports::{KeptCreate, MeetingOnServer};
+use crate::ports::{AuditPosition, AuditRecord, KeptCreate, ManagementToken, MeetingOnServer};
 
 #[derive(Default)]
 pub(super) struct PoolState {
@@ -26,10 +27,17 @@ pub(super) struct PoolState {
     pub(super) job_runs: BTreeMap<String, JobRun>,
     /// What replicas share of their certificate.
     pub(super) certificate_state: Option<String>,
+    /// Samples by span, start of the block and subject.
+    pub(super) samples: BTreeMap<(SampleSpan, Timestamp, String), String>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) tenant_settings: Vec<TenantSetting>,
     /// One-time tokens: what each one grants, and until when.
     pub(super) tokens: HashMap<String, (RecordingFormatId, Timestamp)>,
+    /// Management tokens by their ids.
+    pub(super) management_tokens: BTreeMap<String, ManagementToken>,
+    pub(super) audit: BTreeMap<AuditPosition, AuditRecord>,
+    /// Remembered requests by their keys: fingerprint, answer, and until when.
+    pub(super) requests: BTreeMap<String, (String, Option<String>, Timestamp)>,
     pub(super) pending_ends: BTreeMap<(ServerId, MeetingKey), PendingEnd>,
     pub(super) sessions: BTreeMap<(Timestamp, MeetingKey), MeetingSession>,
     pub(super) store_id: Option<String>,

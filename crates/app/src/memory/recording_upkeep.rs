@@ -6,11 +6,55 @@ use domain::Timestamp;
 use super::recording_state::{DeletedRecording, StoredArchive, to_usize};
 use super::recordings::MemoryRecordings;
 use crate::ports::{
-    ArchiveRecord, FileMove, ImportStage, OutboxMessage, RecordingUpkeep, StoreError, TrashEntry,
+    ArchiveCount, ArchiveRecord, FileMove, ImportStage, MessageState, OutboxMessage,
+    RecordingUpkeep, RecordingWork, StoreError, TrashEntry,
 };
 
 #[async_trait]
 impl RecordingUpkeep for MemoryRecordings {
+    async fn count_recording_work(&self) -> Result<RecordingWork, StoreError> {
+        let state = self.lock();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let mut work = RecordingWork {
+            end_callbacks: count(state.end_callbacks.len()),
+            trashed: count(state.trash.len()),
+            ..RecordingWork::default()
+        };
+        for StoredArchive { archive, .. } in state.archives.values() {
+            let added = ArchiveCount {
+                stage: archive.stage,
+                archives: 1,
+                bytes: archive.size,
+                oldest: archive.received_at,
+            };
+            match work.archives.iter_mut().find(|known| known.stage == archive.stage) {
+                Some(known) => {
+                    known.archives += 1;
+                    known.bytes = known.bytes.saturating_add(archive.size);
+                    known.oldest = known.oldest.min(archive.received_at);
+                }
+                None => work.archives.push(added),
+            }
+        }
+        work.archives.sort_by_key(|known| known.stage.name());
+        for message in state.messages.values() {
+            let key = (message.topic, MessageState::of(message));
+            match work.messages.iter_mut().find(|known| (known.0, known.1) == key) {
+                Some(known) => known.2 += 1,
+                None => work.messages.push((key.0, key.1, 1)),
+            }
+        }
+        work.messages.sort_by_key(|(topic, state, _)| (topic.name(), state.name()));
+        for recording in state.recordings.values() {
+            match (recording.is_deleted(), recording.published) {
+                (true, _) => work.deleted += 1,
+                (false, true) => work.published += 1,
+                (false, false) => work.unpublished += 1,
+            }
+        }
+        Ok(work)
+    }
+
     async fn list_trash_entries(
         &self,
         after: Option<&str>,

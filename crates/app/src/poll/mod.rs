@@ -18,7 +18,10 @@ use domain::poll::PollObservation;
 use domain::{Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+use tokio::time::Instant;
 
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::end_callbacks;
 use crate::ports::{PollReport, StoreError};
@@ -57,7 +60,9 @@ pub async fn poll_all_servers(
     cycle: Option<u64>,
 ) -> Result<PollSummary, StoreError> {
     let servers = app.pool.list_servers().await?;
+    let started = Instant::now();
     app.response_times.retain(&servers);
+    app.meters.retain(&servers);
     app.change_budgets.retain(&servers);
     let last_known = servers.iter().map(|server| server.health.answered_at).max();
     let last_known = last_known.filter(|at| *at > Timestamp::default());
@@ -88,6 +93,7 @@ pub async fn poll_all_servers(
         summary.forgotten += report.forgotten.len();
     }
     drop(polls);
+    app.meters.record_cycle(started.elapsed());
     let now = app.clock.now();
     if app.clock_watch.may_delete_by_age(now) {
         let expired = now.plus_ms(-app.policy.meeting_ttl_ms);
@@ -140,7 +146,9 @@ pub(crate) async fn record_observation(
 ) -> Result<Option<PollReport>, StoreError> {
     if observation.result.is_ok() {
         let took_ms = observation.finished_at.ms_since(observation.started_at);
-        app.response_times.record(id, u64::try_from(took_ms).unwrap_or(0));
+        let took_ms = u64::try_from(took_ms).unwrap_or(0);
+        app.response_times.record(id, took_ms);
+        app.meters.record_poll(id, Duration::from_millis(took_ms));
     }
     let policy = excess::limit_adoptions(app, id);
     let recorded = app.pool.record_poll(id, observation, &policy, cycle).await?;
@@ -148,6 +156,8 @@ pub(crate) async fn record_observation(
         return Ok(None);
     };
     log_poll(app, &report, observation);
+    audit_poll(app, &report);
+    count_poll(app, &report);
     excess::note_excess(app, &report).await?;
     log_twins(app, &report);
     for meeting in &report.forgotten {
@@ -167,6 +177,17 @@ pub(crate) async fn record_observation(
     Ok(Some(report))
 }
 
+/// Counts what a poll has changed, for metrics.
+fn count_poll(app: &App, report: &PollReport) {
+    match report.outcome.change {
+        Some(HealthChange::WentOnline) => app.meters.went_online.count(),
+        Some(HealthChange::WentOffline) => app.meters.went_offline.count(),
+        None => {}
+    }
+    let adopted = report.outcome.adopted.iter().filter(|meeting| meeting.origin.is_adopted);
+    app.meters.adoptions.add(adopted.count());
+}
+
 /// Warns once of each pair of entries that turn out to be one server.
 fn log_twins(app: &App, report: &PollReport) {
     let server = &report.server;
@@ -175,6 +196,31 @@ fn log_twins(app: &App, report: &PollReport) {
         if app.known_twins.insert(&server.id, twin) {
             tracing::warn!(server = %server.id, host, %twin, "two servers of the pool are the same one");
         }
+    }
+}
+
+/// Records in the audit how a poll has changed the state of its server.
+fn audit_poll(app: &App, report: &PollReport) {
+    let server = &report.server;
+    let note = |reason: &str, event: AuditEvent| {
+        audit::note_automatic(app, reason, event.on_server(server));
+    };
+    match report.outcome.change {
+        Some(HealthChange::WentOnline) => note("poll", AuditEvent::new("server.online")),
+        Some(HealthChange::WentOffline) => {
+            let failure = server.health.last_failure.as_ref();
+            let after = json!({
+                "reason": failure.map(|failure| failure.reason.as_str()),
+                "detached_meetings": report.outcome.meeting_updates.len(),
+            });
+            note("poll", AuditEvent::new("server.offline").after(after));
+        }
+        None => {}
+    }
+    if report.outcome.drained {
+        let [before, after] =
+            ["cordoned", server.state.name()].map(|state| json!({ "state": state }));
+        note("drain", AuditEvent::new("server.update").before(before).after(after));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::backend::CallOptions;
 use crate::context::App;
 use crate::foreign_answer::describe_foreign_answer;
 use crate::ports::{CallPriority, CallTimeouts};
+use crate::state::FailureKind;
 
 /// Longest message key of a refusal that is shown, in characters.
 const MAX_KEY_CHARS: usize = 60;
@@ -46,9 +47,16 @@ async fn observe_once(app: &App, server: &Server, timeout_ms: u64) -> PollObserv
     let call = app.fetch_meetings(server, poll_options(app, server));
     let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
     let mut unreadable = UnreadableMeetings::default();
+    let count_failure = |kind| app.meters.count_failure(&server.id, kind);
     let result = match response {
-        Err(_) => Err(format!("no answer within {timeout_ms} ms")),
-        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => {
+            count_failure(FailureKind::Timeout);
+            Err(format!("no answer within {timeout_ms} ms"))
+        }
+        Ok(Err(error)) => {
+            count_failure(FailureKind::of_call(&error));
+            Err(error.to_string())
+        }
         Ok(Ok(response)) => match app.read_meeting_list(&response) {
             Ok(list) => {
                 app.note_odd_list(server, &list);
@@ -57,8 +65,12 @@ async fn observe_once(app: &App, server: &Server, timeout_ms: u64) -> PollObserv
                 let meetings = list.meetings.into_iter();
                 Ok(meetings.map(|meeting| to_reported_meeting(app, meeting)).collect())
             }
-            Err(bbb::InvalidResponse::Failed) => Err(refusal_reason(&response.body)),
+            Err(bbb::InvalidResponse::Failed) => {
+                count_failure(FailureKind::Refused);
+                Err(refusal_reason(&response.body))
+            }
             Err(error) => {
+                count_failure(FailureKind::Foreign);
                 Err(describe_foreign_answer(&response).unwrap_or_else(|| error.to_string()))
             }
         },

@@ -5,6 +5,7 @@ use domain::{Meeting, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::audit::{self, AuditEvent};
 use crate::backend::{end_query, meeting_query};
 use crate::context::App;
 use crate::duplicate_end::{may_end_copy, send_end};
@@ -79,11 +80,20 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
         let ended = send_end(app, &server, unwanted).await;
         let (host, meeting) = (server.hostname(), &unwanted.key.id);
         match &unwanted.kept_by {
+            Some(_) => app.meters.duplicates_ended.add(usize::from(ended == Ok(true))),
+            None => app.meters.late_ends.add(usize::from(ended == Ok(true))),
+        }
+        match &unwanted.kept_by {
             Some(kept_by) => {
                 tracing::warn!(server = %server.id, host, meeting, %kept_by, ?ended, "duplicate meeting ended");
+                let event = AuditEvent::new("meeting.end_duplicate").on_meeting(&unwanted.key);
+                let after = serde_json::json!({ "kept_by": kept_by.0 });
+                audit::note_automatic(app, "poll", event.on_server(&server).after(after));
             }
             None => {
                 tracing::info!(server = %server.id, host, meeting, ?ended, "meeting ended late");
+                let event = AuditEvent::new("meeting.end_late").on_meeting(&unwanted.key);
+                audit::note_automatic(app, "poll", event.on_server(&server));
             }
         }
     }

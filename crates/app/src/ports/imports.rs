@@ -21,6 +21,10 @@ pub enum ImportStage {
 }
 
 impl ImportStage {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Received, Self::Importing, Self::Done, Self::Quarantined, Self::SetAside];
+
     /// Returns the name by which stores keep the stage.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -36,8 +40,7 @@ impl ImportStage {
     /// Returns the stage of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Received, Self::Importing, Self::Done, Self::Quarantined, Self::SetAside];
-        all.into_iter().find(|stage| stage.name() == name)
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
     }
 }
 

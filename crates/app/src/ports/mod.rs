@@ -4,6 +4,7 @@
 //! back, and no transaction is handed out, because a race is possible between any two calls.
 //! [`crate::memory`] defines what the methods mean; every adapter behaves in the same way.
 
+pub mod audit_log;
 pub mod bbb_client;
 pub mod blobs;
 pub mod callback_client;
@@ -17,14 +18,17 @@ pub mod history;
 pub mod imports;
 pub mod inspect;
 pub mod kept_creates;
+pub mod management_tokens;
 pub mod outbox;
 pub mod periodic_jobs;
+pub mod pool_samples;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
 pub mod recording_dirs;
 pub mod recording_upkeep;
 pub mod recordings;
+pub mod remembered_requests;
 pub mod replaced_record;
 pub mod sealer;
 pub mod spool;
@@ -36,6 +40,7 @@ pub mod uploads;
 
 pub use domain::recording::RecordingFormatId;
 
+pub use audit_log::{AuditLog, AuditPosition, AuditRecord, AuditTarget};
 pub use bbb_client::{
     BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
 };
@@ -54,8 +59,10 @@ pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};
 pub use inspect::{Finding, FindingLevel, Inspect};
 pub use kept_creates::{KeptCreate, KeptCreates};
+pub use management_tokens::{ManagementToken, ManagementTokens, TokenAddition};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
+pub use pool_samples::{PoolSamples, SampleBlock};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
     ServerChange,
@@ -65,8 +72,11 @@ pub use recording_catalog::{
 };
 pub use recording_claims::RecordingClaims;
 pub use recording_dirs::{DirectoryFault, RecordingDirs};
-pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
+pub use recording_upkeep::{
+    ArchiveCount, MessageState, RecordingUpkeep, RecordingWork, TrashEntry,
+};
 pub use recordings::{RecordingCounts, Recordings};
+pub use remembered_requests::{KeyedRequest, RememberedRequests, RequestClaim};
 pub use replaced_record::ReplacedRecord;
 pub use sealer::Sealer;
 pub use spool::{
@@ -78,10 +88,20 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
-/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs and the certificate,
-/// which all replicas share.
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs, samples, the certificate, management
+/// tokens, the audit and remembered requests, which all replicas share.
 pub trait StateStore:
-    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs + CertificateState
+    PoolStore
+    + KeptCreates
+    + SessionHistory
+    + Tenants
+    + OneTimeTokens
+    + PeriodicJobs
+    + PoolSamples
+    + CertificateState
+    + ManagementTokens
+    + AuditLog
+    + RememberedRequests
 {
 }
 
@@ -92,7 +112,11 @@ impl<
         + Tenants
         + OneTimeTokens
         + PeriodicJobs
-        + CertificateState,
+        + PoolSamples
+        + CertificateState
+        + ManagementTokens
+        + AuditLog
+        + RememberedRequests,
 > StateStore for T
 {
 }

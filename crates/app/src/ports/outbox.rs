@@ -18,6 +18,9 @@ pub enum MessageTopic {
 }
 
 impl MessageTopic {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::RecordingReady, Self::Analytics, Self::MeetingEnded];
+
     /// Returns the name by which stores keep the topic.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -31,8 +34,7 @@ impl MessageTopic {
     /// Returns the topic of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::RecordingReady, Self::Analytics, Self::MeetingEnded];
-        all.into_iter().find(|topic| topic.name() == name)
+        Self::ALL.into_iter().find(|topic| topic.name() == name)
     }
 }
 

@@ -10,6 +10,7 @@ use domain::recording::catalog::TenantScope;
 use domain::recording::{Recording, RecordingFormatId};
 
 use super::trash_time::find_trash_ms;
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::ports::{
     BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingStore, StoreError, Visibility,
@@ -121,8 +122,19 @@ pub async fn restore_recording(
     let Some(file_move) = records.restore_recording(record_id, now).await? else {
         return Ok(false);
     };
+    audit::record(app, AuditEvent::new("recording.restore").on_recording(record_id)).await;
     run_file_move(records, app.blobs.as_ref(), &file_move).await?;
     Ok(true)
+}
+
+/// What the audit calls a change of visibility.
+fn action_name(to: Destination) -> &'static str {
+    match to {
+        Destination::Published => "recording.publish",
+        Destination::Unpublished => "recording.unpublish",
+        Destination::Trash => "recording.delete",
+        Destination::Removed => "recording.erase",
+    }
 }
 
 async fn move_recording(
@@ -136,6 +148,12 @@ async fn move_recording(
     let Some(file_move) = records.begin_file_move(record_id, scope, to, now).await? else {
         return Ok(false);
     };
+    let event = AuditEvent::new(action_name(to)).on_recording(record_id);
+    let tenant = match scope {
+        TenantScope::Tenant(tenant) => Some(tenant.as_str()),
+        _ => None,
+    };
+    audit::record(app, event.of_tenant(tenant)).await;
     run_file_move(records, app.blobs.as_ref(), &file_move).await?;
     Ok(true)
 }
@@ -231,6 +249,8 @@ pub async fn empty_trash(app: &App) -> Result<usize, StoreError> {
     let before = now.plus_ms(-trash_ms);
     let file_moves = records.empty_trash(before, now, BATCH_SIZE).await?;
     for file_move in &file_moves {
+        let event = AuditEvent::new("recording.erase").on_recording(&file_move.record_id);
+        audit::note_automatic(app, "trash", event);
         if let Err(error) = run_file_move(records.as_ref(), app.blobs.as_ref(), file_move).await {
             let record_id = &file_move.record_id;
             tracing::warn!(record_id, %error, "files of deleted recording not removed yet");

@@ -1,5 +1,6 @@
 //! Recordings apart from the API calls: import, upload, retention, and the moves of their files.
 
+pub mod changes;
 pub mod claimed_blobs;
 pub mod file_moves;
 pub mod import;

@@ -5,6 +5,7 @@ pub use domain::recording::retention::Retention;
 
 use super::file_moves::{self, FileMoveError};
 use crate::context::App;
+use crate::origin;
 use crate::ports::{RecordingCursor, RecordingStore};
 
 /// Number of recordings that are read at once.
@@ -71,5 +72,6 @@ pub async fn delete_expired_by_settings(app: &App) -> Result<usize, FileMoveErro
     let report = |recording: &Recording| {
         tracing::info!(record_id = recording.record_id, "deleting expired recording");
     };
-    delete_expired(app, records.as_ref(), rule, MAX_DELETIONS_PER_RUN, report, false).await
+    let work = delete_expired(app, records.as_ref(), rule, MAX_DELETIONS_PER_RUN, report, false);
+    origin::run_automatically("retention", work).await
 }

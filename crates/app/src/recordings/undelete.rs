@@ -4,6 +4,7 @@ use domain::recording::Recording;
 
 use super::file_moves::{self, FileMoveError};
 use super::import::{Importer, ScanError};
+use crate::audit::{self, AuditEvent};
 use crate::context::App;
 use crate::ports::{RecordingStore, SpooledArchive, StoreError};
 
@@ -67,5 +68,6 @@ pub async fn undelete_recording(
         return Err(UndeleteError::NotDeleted);
     }
     tracing::info!(record_id, restored = undeleted.restored, "deletion of recording lifted");
+    audit::record(app, AuditEvent::new("recording.undelete").on_recording(record_id)).await;
     Ok(undeleted)
 }

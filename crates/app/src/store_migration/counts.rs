@@ -13,6 +13,10 @@ pub enum MigratedKind {
     Meetings,
     /// Sessions: meetings that have ended.
     Sessions,
+    /// Management tokens.
+    ManagementTokens,
+    /// Records of the audit.
+    Audit,
     /// Recordings, with metadata, formats and thumbnails.
     Recordings,
     /// Callbacks of meetings.
@@ -37,6 +41,8 @@ impl MigratedKind {
             Self::Servers => "servers",
             Self::Meetings => "meetings",
             Self::Sessions => "sessions",
+            Self::ManagementTokens => "management tokens",
+            Self::Audit => "changes in the audit",
             Self::Recordings => "recordings",
             Self::Callbacks => "callbacks",
             Self::Trash => "trash",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::management::{Scope, Scopes};
 use domain::recording::catalog::TenantScope;
 use domain::recording::{Callback, PlaybackFormat, Recording};
 use domain::tenant::Lrs;
@@ -12,7 +13,10 @@ use domain::{
 
 use super::*;
 use crate::memory::{MemoryPoolStore, MemoryRecordings};
-use crate::ports::{Destination, OutboxMessage, RecordingStore, ServerChange};
+use crate::ports::{
+    AuditRecord, AuditTarget, Destination, ManagementToken, OutboxMessage, RecordingStore,
+    ServerChange, StateStore,
+};
 
 fn empty_stores() -> Stores {
     Stores {
@@ -90,6 +94,7 @@ async fn filled_stores() -> Stores {
     for n in 1..=2 {
         state.record_session(&session(n, 20)).await.unwrap();
     }
+    add_management_data(state.as_ref()).await;
     for n in 0..450 {
         recordings.put_recording(&recording(n)).await.unwrap();
         let meeting_id = format!("m{n:05}");
@@ -97,6 +102,34 @@ async fn filled_stores() -> Stores {
     }
     add_unfinished_work(recordings.as_ref()).await;
     stores
+}
+
+/// Adds a management token and records of the audit.
+async fn add_management_data(state: &dyn StateStore) {
+    let token = ManagementToken {
+        id: "1".to_owned(),
+        name: "deploy".to_owned(),
+        digest: "d".to_owned(),
+        scopes: Scopes::new([Scope::Admin]),
+        tenant: None,
+        created_at: Timestamp(1),
+        created_by: "ada".to_owned(),
+        expires_at: None,
+        last_used_at: Some(Timestamp(2)),
+    };
+    state.add_management_token(&token, 9).await.unwrap();
+    let record = |n: i64| AuditRecord {
+        at: Timestamp(n / 3),
+        id: format!("{n:03}"),
+        actor: "ada".to_owned(),
+        action: "server.add".to_owned(),
+        target: AuditTarget::default(),
+        before: None,
+        after: None,
+        request_id: None,
+    };
+    let records: Vec<AuditRecord> = (0..600).map(record).collect();
+    state.append_audit(&records).await.unwrap();
 }
 
 /// Deletes recordings to the trash, of which one has files that are still being moved, and adds an
@@ -130,7 +163,7 @@ fn map_counts(counts: &[MigrationCounts], field: impl Fn(&MigrationCounts) -> u6
 #[tokio::test]
 async fn everything_is_copied_once_and_verified() {
     let (from, to) = (filled_stores().await, empty_stores());
-    let all = vec![1, 1, 2, 3, 2, 450, 450, 3, 1, 1, 1];
+    let all = vec![1, 1, 2, 3, 2, 1, 600, 450, 450, 3, 1, 1, 1];
     let dry = migrate(&from, &to, true).await;
     assert_eq!(map_counts(&dry, |counts| counts.copied), all);
     assert!(to.state.list_servers().await.unwrap().is_empty(), "nothing was written");
@@ -153,7 +186,7 @@ async fn everything_is_copied_once_and_verified() {
 
     let again = migrate(&from, &to, false).await;
     assert_eq!(map_counts(&again, |counts| counts.unchanged), all);
-    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 11]);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 13]);
     assert!(again.iter().all(MigrationCounts::is_complete));
 }
 
@@ -175,7 +208,10 @@ async fn where_the_stores_differ_the_source_wins() {
     assert!(to.state.add_server(server("only here")).await.unwrap());
 
     let counts = migrate(&from, &to, false).await;
-    assert_eq!(map_counts(&counts, |counts| counts.replaced), [1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        map_counts(&counts, |counts| counts.replaced),
+        [1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0]
+    );
     assert!(counts.iter().all(MigrationCounts::is_complete), "{counts:?}");
     assert_eq!(
         to.state.list_servers().await.unwrap().len(),
@@ -210,5 +246,5 @@ async fn callbacks_are_found_among_many_others() {
     let first = migrate(&from, &to, false).await;
     assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
     let again = migrate(&from, &to, false).await;
-    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 11]);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 13]);
 }

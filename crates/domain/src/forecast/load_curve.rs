@@ -9,7 +9,7 @@ pub(super) const POINTS: usize = 25;
 pub(super) const PADDED_POINTS: usize = 32;
 
 /// Numbers of users now, in five minutes, and so on for two hours.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(align(64))]
 pub struct LoadCurve(pub(super) [f32; PADDED_POINTS]);
 

@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 use crate::timetable::{Timetable, TimetableLimits};
 
 use super::{
-    CostEstimate, ForecastPolicy, ForecastServer, LoadForecast, NewMeeting, RunningMeeting,
+    CostEstimate, ForecastPolicy, ForecastServer, LoadCurve, LoadForecast, NewMeeting,
+    RunningMeeting,
 };
 
 /// Changes that are applied again after a rebuild, at most.
@@ -63,6 +64,8 @@ pub struct ServerUsers {
     pub upcoming: f64,
     /// The most users at one time within the forecast's two hours, those included.
     pub peak: f64,
+    /// All of them from now on.
+    pub curve: LoadCurve,
 }
 
 impl PoolForecast {
@@ -136,9 +139,29 @@ impl PoolForecast {
             let running = self.load_forecast.load(&candidate.server);
             let without_upcoming = running.map_or(0.0, |load| peak_of(load.points()));
             let upcoming = (peak - without_upcoming).max(0.0);
-            (candidate.server.clone(), ServerUsers { upcoming, peak })
+            (candidate.server.clone(), ServerUsers { upcoming, peak, curve: candidate.load })
         });
         users.collect()
+    }
+
+    /// Forecasts the users of each server that gets new meetings, every five minutes ([`STEP_MS`]) for two hours: those of meetings
+    /// that are recorded or expected, and those who come from elsewhere. `multiplier` tells the load of one user.
+    pub fn forecast_curves(
+        &mut self,
+        now: Timestamp,
+        multiplier: impl Fn(&ServerId) -> f64,
+    ) -> BTreeMap<ServerId, Vec<f64>> {
+        let nobody = MeetingKey::default();
+        let smallest = NewMeeting { key: &nobody, size_hint: Some(0), max_users: None };
+        let estimate = self.estimate_cost(now, &smallest);
+        let curves = estimate.candidates.iter().map(|candidate| {
+            let id = &candidate.server;
+            let foreign_load = self.snapshots.get(id).map_or(0.0, |known| known.foreign_load);
+            let foreign_users = foreign_load / multiplier(id);
+            let points = candidate.load.points().iter();
+            (id.clone(), points.map(|users| f64::from(*users) + foreign_users).collect())
+        });
+        curves.collect()
     }
 
     /// What was learned from sessions.

@@ -1,6 +1,7 @@
 //! What the process does besides answering requests: one file for each job, and in `runner` the
 //! loop that all of them share.
 
+mod audit_writing;
 mod callback_delivery;
 mod callback_pruning;
 mod certificate_expiry;
@@ -18,6 +19,7 @@ mod poll_cycles;
 mod rechecks;
 mod retention;
 mod runner;
+mod sampling;
 mod scheduled_backups;
 mod store_adoption;
 mod store_care;
@@ -29,6 +31,7 @@ use app::callbacks::CallbackRetention;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::audit_writing::{AuditPruning, AuditWriting};
 use self::callback_delivery::CallbackDelivery;
 use self::callback_pruning::CallbackPruning;
 pub use self::certificate_expiry::CertificateExpiry;
@@ -45,12 +48,14 @@ use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
 use self::retention::RecordingRetention;
 pub use self::runner::JobRunner;
+use self::sampling::Sampling;
 use self::scheduled_backups::ScheduledBackups;
 use self::store_adoption::StoreAdoption;
 use self::store_care::StoreCare;
 use crate::config::Config;
 use crate::config::values::Count;
 use crate::lifecycle::Roles;
+use crate::metrics::watch_loop_lag;
 use crate::wiring::{WiredApp, health};
 
 /// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
@@ -64,6 +69,14 @@ pub fn start_jobs(
     let runner = JobRunner::new(app, stop.clone());
     let probes = health::build_probes(config, wired, roles);
     let mut tasks = health_watch::start(probes, &wired.health, stop);
+    tasks.push(start_audit(app, stop));
+    if roles.poller {
+        let keep_ms = i64::from(config.audit_keep_days.0).saturating_mul(86_400_000);
+        tasks.push(runner.start(AuditPruning { app: app.clone(), keep_ms }));
+    }
+    if config.metrics_bind.is_some() || config.metrics_token.is_some() {
+        tasks.push(watch_loop_lag(&wired.request_meters, stop));
+    }
     if wired.recordings.is_some() {
         tasks.push(runner.start(StoreAdoption { app: app.clone() }));
         tasks.push(runner.start(DirectoryWatch::new(wired.recording_dirs.clone())));
@@ -84,6 +97,7 @@ pub fn start_jobs(
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
         tasks.push(runner.start(OfflineReminder { app: app.clone() }));
+        tasks.push(start_sampling(app, stop));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
     if !heartbeat_interval.is_zero() {
@@ -117,6 +131,11 @@ fn callback_retention(config: &Config) -> CallbackRetention {
     }
 }
 
+/// Starts the samples of the pool.
+pub fn start_sampling(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(Sampling { app: app.clone() })
+}
+
 /// Starts the polls of all servers and, in between, those of servers that failed. Of all replicas
 /// one polls in every interval.
 pub fn start_polling(
@@ -130,6 +149,11 @@ pub fn start_polling(
         runner.start(PollCycles { app: app.clone(), interval }),
         runner.start(FailedServerRechecks::new(app.clone(), interval)),
     ]
+}
+
+/// Starts the job that writes the queued records of the audit.
+pub fn start_audit(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(AuditWriting { app: app.clone() })
 }
 
 /// Starts the job that keeps the load forecast of this process up to date.

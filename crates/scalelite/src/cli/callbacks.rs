@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::cmd::{self, CommandContext, CommandFailure};
+use crate::cmd::{CommandContext, CommandFailure, callbacks};
 
 #[derive(Debug, Subcommand)]
 pub enum CallbacksCommand {
@@ -19,13 +19,12 @@ pub enum CallbacksCommand {
     },
 }
 
-/// Runs a command; without one, callbacks are listed.
 pub(super) async fn run(
     context: &CommandContext,
     command: Option<CallbacksCommand>,
 ) -> Result<(), CommandFailure> {
     match command.unwrap_or(CallbacksCommand::List { json: false }) {
-        CallbacksCommand::List { json } => cmd::callbacks::list(context, json).await,
-        CallbacksCommand::Retry { id } => cmd::callbacks::retry(context, id.as_deref()).await,
+        CallbacksCommand::List { json } => callbacks::list(context, json).await,
+        CallbacksCommand::Retry { id } => callbacks::retry(context, id.as_deref()).await,
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cmd::{CommandContext, CommandFailure, imports, recordings, storage};
+use crate::cmd::{CommandContext, CommandFailure, imports, recordings, storage, trash};
 
 /// Selects recordings. Conditions that are given must all hold.
 #[derive(Clone, Debug, Default, Args)]
@@ -196,8 +196,8 @@ pub(super) async fn run(
             recordings::delete(context, &ids, yes, erase).await
         }
         RecordingsCommand::Undelete { ids } => imports::undelete(context, &ids).await,
-        RecordingsCommand::Restore { ids } => recordings::restore(context, &ids).await,
-        RecordingsCommand::Trash { json } => recordings::list_trash(context, json).await,
+        RecordingsCommand::Restore { ids } => trash::restore(context, &ids).await,
+        RecordingsCommand::Trash { json } => trash::list(context, json).await,
         RecordingsCommand::Update { id, metadata } => {
             recordings::update_metadata(context, id, metadata).await
         }

@@ -1,5 +1,6 @@
 //! `callbacks`: lists and retries callbacks that front-ends have not received yet.
 
+use app::admin::callbacks;
 use app::ports::{OutboxMessage, RecordingStore};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), Command
 
 /// Makes one callback due now, or all that were given up.
 pub async fn retry(context: &CommandContext, id: Option<&str>) -> Result<(), CommandFailure> {
-    let retried = recording_store(context)?.retry_messages(id, context.app.clock.now()).await?;
+    let retried = callbacks::retry(&context.app, recording_store(context)?, id).await?;
     match (id, retried) {
         (Some(id), 0) => {
             Err(CommandFailure(format!("ERROR: No callback found with id: {}", printable(id))))

@@ -15,6 +15,11 @@ pub fn print_reference() {
     print_text(reference::render_page());
 }
 
+/// Prints the reference of all metrics.
+pub fn print_metrics_reference() {
+    print_text(crate::metrics::reference::render_page());
+}
+
 /// Checks the settings as a start or reload would, and prints only what is odd, as messages.
 pub fn check(sources: &Sources) -> Result<(), CommandFailure> {
     let (config, settings) = Config::read(sources).map_err(CommandFailure)?;

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use app::App;
 use app::admin::servers::{self, NewServer};
+use app::admin::tokens::{self, NewToken};
+use app::origin;
 use app::ports::{Entropy, ServerChange};
 use bbb::Query;
 use bbb_sim::{BbbPool, BbbServer, Latency, PoolOptions, UserSchedule};
 use domain::AdminState;
+use domain::management::{Scope, Scopes};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
-use crate::background::{start_forecasting, start_polling};
+use crate::background::{start_audit, start_forecasting, start_polling, start_sampling};
 use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
@@ -64,7 +67,7 @@ async fn run_demo(
     let pool = BbbPool::start(options).await.map_err(|error| failure(error.to_string()))?;
     let wired = wiring::wire(config, &StoreSettings::embedded(), Creation::Everything)?;
     for server in pool.servers() {
-        add_server(&wired.app, server).await?;
+        origin::run_automatically("demo", add_server(&wired.app, server)).await?;
     }
     let port = if config.bind.is_none() && config.port == 3000 && is_port_taken(3000).await {
         0
@@ -78,13 +81,27 @@ async fn run_demo(
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
     start_polling(&app, interval, &stop);
     start_forecasting(&app, &stop);
+    start_sampling(&app, &stop);
+    start_audit(&app, &stop);
     tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
-    print_introduction(&app, &url, dir, &pool);
+    let (_, token) =
+        tokens::create(&app, demo_token()).await.map_err(|error| failure(error.to_string()))?;
+    print_introduction(&app, &url, dir, &pool, &token);
     let (_state, current) = watch::channel(Arc::new(build_http_state(config, &wired, None)));
     let listeners = Listeners { public: listener, tls: None, management: None };
     serve_until(config, current, listeners, stop).await;
     print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
+}
+
+/// The token that the introduction shows.
+fn demo_token() -> NewToken {
+    NewToken {
+        name: "demo".to_owned(),
+        scopes: Scopes::new([Scope::Admin]),
+        tenant: None,
+        lifetime_ms: None,
+    }
 }
 
 async fn is_port_taken(port: u16) -> bool {
@@ -106,7 +123,7 @@ async fn add_server(app: &App, server: &BbbServer) -> Result<(), CommandFailure>
 }
 
 /// Prints how to use the demo.
-fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPool) {
+fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPool, token: &str) {
     let secret = app.policy.secrets.first().map_or("", String::as_str);
     let create = sign_call(app, url, "create", &[("meetingID", "my-room"), ("name", "My room")]);
     let join = [("meetingID", "my-room"), ("fullName", "Ada"), ("role", "MODERATOR")];
@@ -118,6 +135,9 @@ fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPoo
         "\n\
          The balancer listens at {url}, in front of {servers} simulated servers.\n\
          Simulated meetings start, fill and end automatically. Press Ctrl-C to stop.\n\n\
+         Open the console, and sign in with this token:\n\
+         \x20 {url}/scalelite/\n\
+         \x20 {token}\n\n\
          Configure a front-end with:\n\
          \x20 URL:    {url}/bigbluebutton/\n\
          \x20 Secret: {secret}\n\n\

@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use app::admin::imports;
+use app::audit::{self, AuditEvent};
 use app::ports::{ArchiveRecord, ImportStage, SpooledArchive};
 use app::recordings::import::{ImportResult, Importer, ScanError, deleted_ids};
 use app::recordings::undelete::{UndeleteError, undelete_recording};
@@ -76,6 +78,7 @@ async fn import_file(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let outcome = import_archive(importer, &archive).await?;
+    audit::record(&context.app, AuditEvent::new("archive.import").named(&archive.name)).await;
     let ArchiveOutcome::SetAside(reason) = outcome else { return Ok(outcome.into_result()) };
     if !undelete {
         let advice = "`recordings import --undelete` brings it back";
@@ -270,7 +273,7 @@ fn to_json(archive: &ArchiveRecord) -> serde_json::Value {
 /// Imports an archive that is kept, in quarantine or aside.
 pub async fn retry(context: &CommandContext, name: &str) -> Result<(), CommandFailure> {
     let importer = importer(context)?;
-    let Some(archive) = importer.retry_archive(name).await? else {
+    let Some(archive) = imports::retry(&context.app, importer, name).await? else {
         return Err(CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name))));
     };
     match import_archive(importer, &archive).await?.into_result() {

@@ -3,6 +3,7 @@
 
 mod actor;
 pub mod apply;
+pub mod audit;
 pub mod backup;
 pub mod callbacks;
 pub mod check;
@@ -26,11 +27,14 @@ pub mod sign;
 pub mod status;
 pub mod storage;
 pub mod tenants;
+pub mod tokens;
+pub mod trash;
 
 use std::io::BufRead as _;
 
 use app::App;
 use app::api::ApiError;
+use app::audit::write_queue;
 use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
@@ -124,7 +128,13 @@ pub fn run_without_log(
         settings_place: sources.describe(),
     };
     let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
-    build_runtime(false)?.block_on(origin::run_from(origin, command(&context)))
+    build_runtime(false)?.block_on(origin::run_from(origin, async {
+        let result = command(&context).await;
+        if let Err(error) = write_queue(&context.app).await {
+            output::print_note(format!("WARNING: not recorded in the audit: {error}"));
+        }
+        result
+    }))
 }
 
 /// The error of a command about recordings, where there are none.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use app::admin::recordings::{self, FaultReport, RecordingFault};
-use app::ports::{RecordingStore, TrashedRecording, Visibility};
+use app::audit::{self, AuditEvent};
+use app::ports::{RecordingStore, Visibility};
+use app::recordings::changes;
 use app::recordings::file_moves::{self, FileMoveError};
 use app::recordings::retention::{Retention, delete_expired};
-use app::recordings::trash_time::find_trash_ms;
 use domain::recording::catalog::{
     MetadataMatch, RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
 };
@@ -16,10 +17,8 @@ use serde_json::{Value, json};
 use crate::cli::recordings::RecordingSelection;
 use crate::output::{print_line, print_note, printable};
 
-use super::{CommandContext, CommandFailure, format_time, print_declined, read_confirmation};
+use super::{CommandContext, CommandFailure, print_declined, read_confirmation};
 
-/// Number of entries of the trash that are read at a time.
-const TRASH_PAGE_SIZE: u32 = 200;
 /// A day, in ms.
 const DAY_MS: i64 = 86_400_000;
 
@@ -187,8 +186,14 @@ async fn change_recordings(
     ids: &[String],
     change: &RecordingChange,
 ) -> Result<(), CommandFailure> {
-    let changed =
-        recording_store(context)?.change_recordings(ids, &TenantScope::All, change).await?;
+    let changed = changes::change_recordings(
+        &context.app,
+        recording_store(context)?,
+        ids,
+        &TenantScope::All,
+        change,
+    )
+    .await?;
     if let Some(id) = ids.iter().find(|id| !changed.contains(id)) {
         return Err(unknown_recording(id));
     }
@@ -254,51 +259,6 @@ pub async fn delete(
     outcome.finish()
 }
 
-/// Restores recordings from the trash.
-pub async fn restore(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
-    for id in ids {
-        if !file_moves::restore_recording(&context.app, recording_store(context)?, id).await? {
-            return Err(CommandFailure(format!(
-                "ERROR: Recording is not in the trash: {}",
-                printable(id)
-            )));
-        }
-    }
-    print_line("OK");
-    Ok(())
-}
-
-/// Lists the recordings in the trash: id, formats, and when their files will be removed.
-pub async fn list_trash(context: &CommandContext, json: bool) -> Result<(), CommandFailure> {
-    let store = recording_store(context)?;
-    let own_ms = context.app.policy.recordings.trash_ms;
-    let keep_ms = find_trash_ms(store, own_ms).await?;
-    let mut after = None::<String>;
-    loop {
-        let page = store.list_trash(after.as_deref(), TRASH_PAGE_SIZE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.record_id.clone());
-        for TrashedRecording { record_id, formats, deleted_at } in &page {
-            let until = deleted_at.plus_ms(keep_ms);
-            print_line(match json {
-                true => json!({
-                    "record_id": record_id, "formats": formats, "deleted_at_ms": deleted_at.0,
-                    "until_ms": until.0,
-                })
-                .to_string(),
-                false => {
-                    let formats = printable(&formats.join(","));
-                    format!("{}\t{formats}\tuntil {}", printable(record_id), format_time(until))
-                }
-            });
-        }
-    }
-    if after.is_none() {
-        print_note("The trash is empty");
-    }
-    Ok(())
-}
-
 /// Assigns recordings to a tenant: these, or all without a tenant.
 pub async fn add_to_tenant(
     context: &CommandContext,
@@ -312,7 +272,8 @@ pub async fn add_to_tenant(
     let unknown =
         || CommandFailure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
     let tenant = tenants.iter().find(is_named).ok_or_else(unknown)?;
-    let count = recordings::add_to_tenant(recording_store(context)?, &tenant.id, ids).await?;
+    let count =
+        recordings::add_to_tenant(&context.app, recording_store(context)?, &tenant.id, ids).await?;
     print_line(format!("OK: {count}"));
     Ok(())
 }
@@ -362,6 +323,10 @@ pub async fn report_files(
     };
     let store = recording_store(context)?;
     let found = recordings::check_recording_files(&context.app, store, repair, report).await?;
+    if repair && found > 0 {
+        let after = json!({ "differences": found });
+        audit::record(&context.app, AuditEvent::new("recordings.repair").after(after)).await;
+    }
     let links = recordings::list_refused_links(&context.app).await?;
     for link in &links {
         print_line(match json {

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use app::audit::{self, AuditEvent};
 use app::ports::{BlobError, Blobs, RecordingFormatId, Visibility};
 use app::recordings::index::{IndexError, IndexOutcome, index_files};
 use app::recordings::storage_move::{MoveCounts, StorageMove};
 use indicatif::ProgressBar;
+use serde_json::json;
 
 use super::recordings::recording_store;
 use super::{CommandContext, CommandFailure};
@@ -60,6 +62,10 @@ pub async fn index(
     let indexed = index_files(&app, store, &visibilities, dry_run, report, progress).await;
     bar.finish_and_clear();
     let counts = indexed?;
+    if !dry_run {
+        let after = json!({ "formats": counts.indexed });
+        audit::record(&context.app, AuditEvent::new("recordings.index").after(after)).await;
+    }
     let outcome = if dry_run { "would be indexed" } else { "indexed" };
     print_note(format!(
         "{} formats found, {} {outcome}, {} left out",
@@ -116,6 +122,9 @@ pub async fn move_storage(
     let moved = storage_move.run(report, progress).await;
     bar.finish_and_clear();
     let counts = moved?;
+    let after = json!({ "copied": counts.copied, "removed": counts.removed });
+    let event = AuditEvent::new("recordings.move_storage").named(to).after(after);
+    audit::record(&context.app, event).await;
     print_line(format!(
         "{} formats: {} copied, {} were there already, {} removed at the source, {} failed",
         counts.found, counts.copied, counts.unchanged, counts.removed, counts.failed

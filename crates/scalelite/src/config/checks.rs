@@ -5,6 +5,9 @@ use super::settings::Config;
 use super::sources::SettingOrigin;
 use super::values::{BindAddress, Secret};
 
+/// Shortest token for metrics: anybody who reaches the API may try.
+const MIN_TOKEN_BYTES: usize = 16;
+
 impl Config {
     /// Checks the rules, and corrects what the original accepts.
     ///
@@ -46,6 +49,7 @@ impl Config {
         self.derive_recording_dirs(effective);
         self.check_hosts()?;
         self.check_management()?;
+        self.check_metrics()?;
         self.check_tls()?;
         if self.s3_recording { self.check_s3() } else { Ok(()) }
     }
@@ -85,6 +89,22 @@ impl Config {
                 Err("MANAGEMENT_BIND: it must have a port".to_owned())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_metrics(&self) -> Result<(), String> {
+        if let Some(BindAddress::Tcp(_, None)) = self.metrics_bind {
+            return Err("METRICS_BIND: it must have a port".to_owned());
+        }
+        let token = self.metrics_token.as_ref().map(|Secret(token)| token.as_str());
+        let is_sendable = |token: &str| {
+            token.bytes().all(|byte| byte.is_ascii_graphic()) && token.len() >= MIN_TOKEN_BYTES
+        };
+        match token.filter(|token| !token.is_empty() && !is_sendable(token)) {
+            Some(_) => Err(format!(
+                "METRICS_TOKEN: it must have {MIN_TOKEN_BYTES} characters at least, none of them a space or beyond ASCII"
+            )),
+            None => Ok(()),
         }
     }
 

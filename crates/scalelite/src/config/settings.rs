@@ -109,6 +109,8 @@ settings! {
         /// The address on which the management API is served, with a health check that tells the reason of a failure; it is then not
         /// served where front-ends are. Unset: it is served where front-ends are, as in the original.
         management_bind: Option<BindAddress> = "MANAGEMENT_BIND" or "";
+        /// Whether administrators have the console, pages at /scalelite/, where the management API is served.
+        console_enabled: bool = "CONSOLE_ENABLED" or "true";
         /// The secret that signs calls of the management API. Unset: the secrets of the front-ends, as in the original.
         management_secret: Option<Secret> = "MANAGEMENT_SECRET" or "";
         /// A secret that signs such calls as well, and whose responses show the secrets of servers and tenants. If this or
@@ -116,6 +118,18 @@ settings! {
         management_reveal_secret: Option<Secret> = "MANAGEMENT_REVEAL_SECRET" or "";
         /// Accept only calls of the management API whose token signs body, time and a nonce.
         management_require_tokens: bool = "MANAGEMENT_REQUIRE_TOKENS" or "false";
+    }
+    "Audit" {
+        /// Who has changed what is kept for this many days, and the newest 50,000 changes at most.
+        audit_keep_days: AtLeastOne = "AUDIT_KEEP_DAYS" or "400";
+    }
+    "Metrics" {
+        /// The address on which Prometheus may ask for metrics (/metrics), with a port of its own. Every process has one, whatever its roles. Not
+        /// encrypted: use an address that only the monitoring system reaches. Unset: there is none.
+        metrics_bind: Option<BindAddress> = "METRICS_BIND" or "";
+        /// The token that must be shown for metrics (Authorization: Bearer TOKEN). If it is set, they are also served where front-ends are, at
+        /// /scalelite/metrics.
+        metrics_token: Option<Secret> = "METRICS_TOKEN" or "";
     }
     "Log" {
         /// The socket of the system's log, to which commands report what they change, and who called them. Unset: they do not.

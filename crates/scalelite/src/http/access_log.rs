@@ -1,5 +1,6 @@
-//! The access log: one line for each request, health checks excepted.
+//! The access log: one line for each request, health checks and metrics excepted. What is logged is also counted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::RequestLog;
@@ -7,6 +8,7 @@ use app::origin;
 use tokio::time::Instant;
 
 use super::peer::ShownAddress;
+use crate::metrics::RequestMeters;
 
 /// Longest part of a meeting id that is logged, in characters: clients choose ids of any length.
 const MAX_LOGGED_ID_CHARS: usize = 128;
@@ -16,14 +18,20 @@ const MAX_LOGGED_ID_CHARS: usize = 128;
 pub(super) struct AccessLogLine {
     call: &'static str,
     client: ShownAddress,
+    meters: Arc<RequestMeters>,
     started: Instant,
     written: bool,
 }
 
 impl AccessLogLine {
     /// Starts the clock of a request. `call` is logged if the client disconnects.
-    pub(super) fn start(call: &'static str, client: ShownAddress, started: Instant) -> Self {
-        Self { call, client, started, written: false }
+    pub(super) fn start(
+        call: &'static str,
+        client: ShownAddress,
+        meters: Arc<RequestMeters>,
+        started: Instant,
+    ) -> Self {
+        Self { call, client, meters, started, written: false }
     }
 
     /// Writes the line.
@@ -34,8 +42,24 @@ impl AccessLogLine {
         summary: &RequestSummary<'_>,
     ) {
         self.written = true;
-        log_request(call, self.client, request_log, summary, self.started.elapsed());
+        let took = self.started.elapsed();
+        self.count(call, request_log, summary.result, took);
+        log_request(call, self.client, request_log, summary, took);
     }
+}
+
+impl AccessLogLine {
+    /// Counts the request for metrics. Questions of monitoring systems are none.
+    fn count(&self, call: &str, request_log: &RequestLog, result: &str, took: Duration) {
+        if !is_monitoring(call) {
+            self.meters.record(call, result, request_log.tenant.as_deref(), took);
+        }
+    }
+}
+
+/// Returns whether a call asks how the process is.
+fn is_monitoring(call: &str) -> bool {
+    matches!(call, "health" | "metrics")
 }
 
 impl Drop for AccessLogLine {
@@ -43,6 +67,7 @@ impl Drop for AccessLogLine {
         if !self.written {
             let summary = RequestSummary { result: "client gone", status: 0, detail: None };
             let (log, took) = (RequestLog::default(), self.started.elapsed());
+            self.count(self.call, &log, summary.result, took);
             log_request(self.call, self.client, &log, &summary, took);
         }
     }
@@ -66,7 +91,8 @@ pub(super) fn log_request(
     summary: &RequestSummary<'_>,
     took: Duration,
 ) {
-    if call == "health" {
+    // A wrong token is worth a line.
+    if call == "health" || is_monitoring(call) && summary.result == "ok" {
         return;
     }
     let tenant = request_log.tenant.as_deref();

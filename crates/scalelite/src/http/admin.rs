@@ -7,6 +7,7 @@ mod tenants;
 use std::sync::Arc;
 
 use app::api::ApiError;
+use app::origin::{self, Actor};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -42,6 +43,7 @@ pub(super) async fn handle_call(
     name: &str,
     request: ApiRequest,
 ) -> HttpResponse {
+    let administrator = Actor::Administrator(request.client.address);
     let is_post = request.method == Method::POST;
     let is_get = matches!(request.method, Method::GET | Method::HEAD);
     let is_allowed = |needs_post: bool| if needs_post { is_post } else { is_get };
@@ -59,6 +61,7 @@ pub(super) async fn handle_call(
             // A panic must end all meetings of the server even if the client disconnects.
             let execution =
                 async move { execute_call(&shared_state, call, &parameters, right).await };
+            let execution = origin::run_as(administrator, execution);
             state.run_to_completion(execution).await
         }
         None => {

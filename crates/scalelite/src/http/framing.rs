@@ -2,11 +2,9 @@
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use tokio::time::Instant;
 
 use super::access_log::AccessLogLine;
 use super::message::HttpResponse;
-use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 
 /// Checks the head of a request, and makes `Host` the host that the target names, if it names one (RFC 9112, 3.2.2).
@@ -37,14 +35,9 @@ pub(super) fn check_head(parts: &mut Parts) -> Result<(), &'static str> {
 }
 
 /// Returns the refusal of a head. The connection is closed after it, because its body may have another length than it seems.
-pub(super) fn refuse(
-    reason: &str,
-    client: ShownAddress,
-    started: Instant,
-) -> Response<ResponseBody> {
+pub(super) fn refuse(reason: &str, line: AccessLogLine) -> Response<ResponseBody> {
     let mut refusal = HttpResponse::ok("-", respond::text(StatusCode::BAD_REQUEST, ""));
     refusal.result = format!("refused: {reason}");
-    let line = AccessLogLine::start("-", client, started);
     line.write("-", &refusal.request_log, &refusal.summary());
     let mut response = refusal.response;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -92,7 +92,7 @@ async fn check_stores(state: &Arc<HttpState>, audience: Audience) -> HttpRespons
             };
             let reason = match audience {
                 Audience::Management => failure.reason.as_str(),
-                Audience::Public => failure.text,
+                Audience::Public | Audience::Metrics => failure.text,
             };
             (status, format!("failure: {reason}"))
         }

@@ -35,6 +35,10 @@ pub(super) enum ManagementRight {
 pub struct ManagementRules {
     /// Whether it is served where front-ends are.
     pub is_public: bool,
+    /// Whether administrators' socket has the console.
+    pub has_console: bool,
+    /// Whether the console is served where front-ends are.
+    pub has_public_console: bool,
     /// Secrets that sign calls.
     pub secrets: Vec<String>,
     /// Secrets that also sign calls which see secrets.

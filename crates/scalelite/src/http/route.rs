@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, dial_in, end_reports, framing, health, host, playback,
-    request_id, upload,
+    admin, analytics, api_v1, bbb_api, challenges, console, dial_in, end_reports, framing, health,
+    host, metrics, playback, request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -40,6 +40,8 @@ pub enum Audience {
     Public,
     /// Administrators (`MANAGEMENT_BIND`).
     Management,
+    /// Monitoring systems (`METRICS_BIND`).
+    Metrics,
 }
 
 /// Answers one request.
@@ -77,15 +79,18 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let started = Instant::now();
+    let client_address = ShownAddress(client.address);
+    let meters = state.metrics.requests().clone();
     if let Err(reason) = head {
-        return framing::refuse(reason, ShownAddress(client.address), started);
+        let line = AccessLogLine::start("-", client_address, meters, started);
+        return framing::refuse(reason, line);
     }
     let (parts, body) = request.into_parts();
     connection.set_client(client.address);
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
     let call = route.call_name();
-    let log_line = AccessLogLine::start(call, ShownAddress(client.address), started);
+    let log_line = AccessLogLine::start(call, client_address, meters, started);
     let is_upload = matches!(route, Route::Upload(_));
     // Health checks are answered even if no other request is. A request with a body waits for its turn when it has proven its sender.
     let needs_turn = body.is_end_stream() && !matches!(route, Route::Health { .. });
@@ -128,6 +133,10 @@ enum Route<'a> {
         /// Whether it is answered on hosts other than `URL_HOST`.
         any_host: bool,
     },
+    /// Whether it is the path that only monitoring systems have, on a socket of their own.
+    Metrics {
+        is_own: bool,
+    },
     Index,
     Analytics,
     /// Query.
@@ -138,8 +147,12 @@ enum Route<'a> {
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
+    /// The management API, version 1: the whole target, and whether the path is spelled as it is documented.
+    ApiV1(&'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
+    /// A page of the console: the whole target.
+    Console(&'a str),
     /// Record id.
     Upload(&'a str),
     /// A playback path or an unknown one: the whole target.
@@ -154,6 +167,8 @@ impl<'a> Route<'a> {
             ["health_check"] => Self::Health { question: HealthQuestion::Stores, any_host: true },
             ["livez"] => Self::Health { question: HealthQuestion::Alive, any_host: true },
             ["readyz"] => Self::Health { question: HealthQuestion::Ready(query), any_host: true },
+            ["metrics"] => Self::Metrics { is_own: true },
+            ["scalelite", "metrics"] => Self::Metrics { is_own: false },
             [] => Self::Health { question: HealthQuestion::Stores, any_host: false },
             // The doubled `api` comes from clients whose configured address ends in /api already.
             ["bigbluebutton"] | ["bigbluebutton", "api"] | ["bigbluebutton", "api", "api"] => {
@@ -166,8 +181,16 @@ impl<'a> Route<'a> {
             }
             ["fsapi"] => Self::DialIn(query),
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
+            ["scalelite", "api", "v1", ..] => Self::ApiV1(target, !path.contains("//")),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
+            ["scalelite"]
+            | [
+                "scalelite",
+                "console.css" | "console.js" | "events" | "sign-in" | "sign-out" | "server"
+                | "meetings" | "meeting" | "recordings" | "recording" | "archive" | "tenants"
+                | "forecast" | "audit" | "doctor",
+            ] => Self::Console(target),
             _ => Self::Other(target),
         }
     }
@@ -181,6 +204,7 @@ impl<'a> Route<'a> {
     fn call_name(&self) -> &'static str {
         match self {
             Self::Health { .. } => "health",
+            Self::Metrics { .. } => metrics::CALL_NAME,
             Self::Index => "index",
             Self::Challenge(_) => "certificate challenge",
             Self::Analytics => analytics::CALL_NAME,
@@ -188,6 +212,8 @@ impl<'a> Route<'a> {
             Self::DialIn(_) => dial_in::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
+            Self::Console(_) => console::CALL_NAME,
+            Self::ApiV1(..) => api_v1::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
@@ -206,7 +232,7 @@ async fn dispatch(
     }
     let found = match audience {
         // Administrators name the socket as they reach it.
-        Audience::Management => Some(ServedHost::default()),
+        Audience::Management | Audience::Metrics => Some(ServedHost::default()),
         Audience::Public => state.hosts.find(host::requested_host(&parts)),
     };
     let Some(found) = found.or_else(|| route.is_for_any_host().then(ServedHost::default)) else {
@@ -229,25 +255,42 @@ async fn dispatch(
     {
         return moved;
     }
+    let (is_playback, is_public) = (found.is_playback, state.management.is_public);
+    let is_reachable = |is_usual: bool| match audience {
+        Audience::Management => true,
+        Audience::Public => is_usual && !is_playback && is_public,
+        Audience::Metrics => false,
+    };
+    let has_console = match audience {
+        Audience::Management => state.management.has_console,
+        Audience::Public => !is_playback && state.management.has_public_console,
+        Audience::Metrics => false,
+    };
     match route {
         Route::Health { question, .. } => health::check(state, question, audience).await,
-        Route::Admin(call, query, is_usual) => {
-            let is_reachable = match audience {
-                Audience::Management => true,
-                Audience::Public => is_usual && !found.is_playback && state.management.is_public,
-            };
-            if is_reachable {
-                return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
-            }
+        Route::Metrics { is_own } if !is_own || audience == Audience::Metrics => {
+            Box::pin(metrics::answer(state, audience, &parts)).await
+        }
+        Route::Admin(call, query, is_usual) if is_reachable(is_usual) => {
+            Box::pin(admin::handle_call(state, call, to_request(query, parts))).await
+        }
+        Route::ApiV1(target, is_usual) if is_reachable(is_usual) => {
+            Box::pin(api_v1::handle(state, target, to_request("", parts))).await
+        }
+        Route::Console(target) if has_console => {
+            Box::pin(console::handle(state, target, to_request("", parts))).await
+        }
+        Route::Admin(..) | Route::ApiV1(..) | Route::Console(_) => {
             HttpResponse::failed("-", &ApiError::Unsupported)
         }
-        _ if audience == Audience::Management => HttpResponse::failed("-", &ApiError::Unsupported),
+        _ if audience != Audience::Public => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {
             Box::pin(handle_other(state, target, found.is_playback, to_request("", parts))).await
         }
         // Pages of recordings must not be of the API's origin.
         _ if found.is_playback => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Challenge(token) => challenges::answer(state, token).await,
+        Route::Metrics { .. } => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Index => bbb_api::handle_index(state, &parts.method),
         Route::Analytics => Box::pin(analytics::handle_call(state, to_request("", parts))).await,
         Route::EndReport(query) => end_reports::handle_call(state, query).await,

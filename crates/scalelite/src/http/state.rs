@@ -7,8 +7,11 @@ use app::App;
 use app::api::ApiError;
 use app::health::HealthBoard;
 use app::origin;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
+use super::administration::Administration;
+use super::console::Console;
 use super::forwarded::ProxyRules;
 use super::health::HealthChecks;
 use super::host::HostRules;
@@ -16,6 +19,7 @@ use super::https_redirect::HttpsRules;
 use super::management::ManagementRules;
 use super::playback::PlaybackService;
 use super::upload_service::UploadService;
+use crate::metrics::MetricsService;
 use crate::tls::acme::answers::ChallengeAnswers;
 
 /// State shared by all HTTP handlers.
@@ -34,8 +38,16 @@ pub struct HttpState {
     pub proxies: ProxyRules,
     /// Who may call the management API.
     pub management: ManagementRules,
+    /// The pages for administrators.
+    pub console: Arc<Console>,
+    /// What only administrators' requests need.
+    pub administration: Administration,
+    /// Held while a change is made whose client has named a version.
+    pub versioned_changes: Arc<Mutex<()>>,
     /// The last answer of the stores.
     pub health_checks: HealthChecks,
+    /// Metrics.
+    pub metrics: MetricsService,
     /// The parts of what the process needs.
     pub health: Arc<HealthBoard>,
     /// Longest request body, in bytes.

@@ -35,7 +35,7 @@ impl TlsParts {
         if !config.has_tls() {
             return Ok(None);
         }
-        let (holder, files) = (Arc::new(CertificateHolder::default()), config.certificate_files());
+        let (holder, files) = (wired.certificate.clone(), config.certificate_files());
         if let Some(files) = &files {
             load_files(config, wired, files, &holder).await?;
         }

@@ -101,7 +101,12 @@ impl Backups {
     /// Why the directory of scheduled backups cannot be used: it is missing or not mounted.
     #[must_use]
     pub fn find_directory_problem(&self, dir: &Path) -> Option<String> {
-        let dir = WatchedDir { setting: "BACKUP_DIR", path: dir.to_owned(), default_path: "" };
+        let dir = WatchedDir {
+            setting: "BACKUP_DIR",
+            path: dir.to_owned(),
+            default_path: "",
+            is_made_on_demand: false,
+        };
         let marks = DirectoryMarks::new(vec![dir], &self.data_dir, PathBuf::from(FSTAB));
         marks.check().err().map(|error| error.to_string())
     }

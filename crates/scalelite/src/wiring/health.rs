@@ -44,6 +44,7 @@ fn add_directories(
 ) {
     if wired.uses_data_dir {
         probes.push(Arc::new(DirectoryProbe {
+            board: wired.health.clone(),
             name: "data-directory",
             path: wired.data_dir.clone(),
             min_free: MIN_DATA_BYTES,
@@ -69,7 +70,8 @@ fn add_directories(
     for (name, setting, path) in dirs {
         let path = path.clone();
         let dirs = wired.recording_dirs.clone();
-        let directory = DirectoryProbe { name, path, min_free, warn_free };
+        let board = wired.health.clone();
+        let directory = DirectoryProbe { board, name, path, min_free, warn_free };
         probes.push(Arc::new(RecordingDirProbe { setting, directory, dirs }));
     }
 }

@@ -51,7 +51,8 @@ pub fn find_directory_fault(
     data_dir: &Path,
     fstab: &Path,
 ) -> Option<(String, String)> {
-    let watched = WatchedDir { setting, path: dir.to_owned(), default_path: "" };
+    let watched =
+        WatchedDir { setting, path: dir.to_owned(), default_path: "", is_made_on_demand: false };
     let marks = DirectoryMarks::new(vec![watched], data_dir, fstab.to_owned());
     let fault = marks.find_faults().into_iter().next()?;
     Some((fault.reason, fault.advice))
@@ -73,7 +74,8 @@ pub fn build_directory_marks(config: &Config, data_dir: &Path) -> Arc<DirectoryM
     let dir = |setting: &'static str, path: &PathBuf| {
         let default_path = SETTINGS.iter().find(|one| one.name == setting);
         let default_path = default_path.map_or("", |setting| setting.default);
-        WatchedDir { setting, path: path.clone(), default_path }
+        let is_made_on_demand = setting != "RECORDING_SPOOL_DIR";
+        WatchedDir { setting, path: path.clone(), default_path, is_made_on_demand }
     };
     let mut dirs = Vec::new();
     if !config.recording_disabled && !config.db_disabled {

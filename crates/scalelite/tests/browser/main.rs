@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod chromium;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
+mod driver;
+#[cfg(test)]
 mod other_origin;
 
 #[cfg(test)]

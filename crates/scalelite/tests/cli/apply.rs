@@ -126,7 +126,10 @@ async fn a_file_with_a_fault_changes_nothing() -> anyhow::Result<()> {
             &format!("{good}  state: on\n"),
             ": servers[0].state: it must be one of enabled, cordoned, disabled",
         ),
-        (&format!("{good}  secret: other\n"), ":4:3: servers[0]: the field `secret` is given twice"),
+        (
+            &format!("{good}  secret: other\n"),
+            ":4:3: servers[0]: the field `secret` is given twice",
+        ),
         (&format!("{good}  secret_file: x\n"), ": servers[0].secret: it is given in several ways"),
         ("servers:\n- secret: hunter2\n", "servers[0]: the field `url` is missing"),
         ("servers:\n- url: <url-1>\n  secret_file: absent\n", "servers[0].secret_file: "),

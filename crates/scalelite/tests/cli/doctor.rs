@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::environment::{CliEnvironment, setup};
 use serde_json::Value;
+use testkit::private::{PgBouncer, Postgres, Redis, RedisOptions};
 use testkit::process::{self, CommandOutput};
 use testkit::product::{SECRET, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -263,5 +264,39 @@ async fn findings_are_printed_as_json() -> anyhow::Result<()> {
     assert_eq!(failed[0]["name"], "server 127.0.0.1: secret");
     assert!(failed[0]["advice"].is_string());
     assert!(findings[0]["advice"].is_null());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pooler_that_takes_sessions_away_is_named() -> anyhow::Result<()> {
+    let postgres = Postgres::shared().await?;
+    let database = postgres.next_database().await?;
+    let pooler = PgBouncer::start(&postgres, "transaction", 2).await?;
+    let setup = setup()?.with_setting("DATABASE_URL", &pooler.url(&database));
+    let failure = only_failure(&run_doctor(&setup).await?);
+    assert!(failure.contains("postgresql: pooler: a pooler between gives each"), "{failure}");
+    assert!(failure.contains("pool_mode = session"), "{failure}");
+    let pooler = PgBouncer::start(&postgres, "session", 20).await?;
+    let setup = setup.with_setting("DATABASE_URL", &pooler.url(&database));
+    let output = run_doctor(&setup).await?;
+    assert!(output.stdout.contains("not adopted yet"), "{}", output.stdout);
+    let mut product = setup.start().await?;
+    product.wait_until_listening().await?;
+    product.terminate().await?;
+    let output = run_doctor(&setup).await?;
+    assert!(output.stdout.contains("postgresql: role: primary"), "{}", output.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_cluster_is_refused() -> anyhow::Result<()> {
+    let options = RedisOptions::default().configuration_line("cluster-enabled yes");
+    let redis = Redis::start_with(options).await?;
+    let url = format!("redis://127.0.0.1:{}/0", redis.port());
+    let output = run_doctor(&setup()?.with_setting("REDIS_URL", &url)).await?;
+    assert_eq!(output.exit_code, 1, "{output:?}");
+    let failures = lines_with(&output, "FAIL").join("\n");
+    assert!(failures.contains("redis: mode: a Redis Cluster, which cannot be used"), "{failures}");
+    assert!(failures.contains("with or without Sentinel"), "{failures}");
     Ok(())
 }

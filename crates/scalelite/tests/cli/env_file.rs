@@ -114,6 +114,7 @@ async fn mistyped_names_get_a_hint_and_names_of_other_programs_do_not() -> anyho
         "PROT: unknown setting, did you mean PORT?",
         "SCALELITE_COLOUR: unknown setting, `scalelite config` shows all names",
         ":10: `URL_HOST lb.test` has no `=` and is ignored",
+        ":8: TZ: it has no effect here",
     ];
     let output = process::run(&setup, &["config", "--check"]).await?;
     assert_eq!((output.stdout.as_str(), output.exit_code), ("", 0));

@@ -3,6 +3,12 @@
 #[cfg(test)]
 mod acme;
 #[cfg(test)]
+mod api_client;
+#[cfg(test)]
+mod api_v1;
+#[cfg(test)]
+mod api_v1_input;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod callbacks;
@@ -47,6 +53,8 @@ mod management;
 #[cfg(test)]
 mod management_access;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
 mod paths;
@@ -70,6 +78,8 @@ mod regressions_servers;
 mod revivals;
 #[cfg(test)]
 mod s3_playback;
+#[cfg(test)]
+mod schemathesis;
 #[cfg(test)]
 mod slow_servers;
 #[cfg(test)]

@@ -151,12 +151,9 @@ async fn assert_reads(setup: &Setup, url: &str, secret: &[u8]) {
     assert!(table.contains("127.0.0.1"), "{table}");
     let servers = setup.run_command(&["servers"]).await.unwrap();
     assert!(String::from_utf8_lossy(&servers.stdout).contains(url), "{servers:?}");
-    let generated = setup
-        .clone()
-        .with_setting("LOADBALANCER_SECRET", "")
-        .run_command(&["secret"])
-        .await
-        .unwrap();
+    let without_secret = setup.clone().with_setting("LOADBALANCER_SECRET", "");
+    without_secret.start().await.unwrap().terminate().await.unwrap();
+    let generated = without_secret.run_command(&["secret"]).await.unwrap();
     assert_eq!((generated.status.success(), generated.stdout.as_slice()), (true, secret));
 }
 
@@ -168,12 +165,9 @@ async fn a_full_disk_prevents_neither_start_nor_reading() {
     let pool = start_pool(1).await;
     let url = pool.servers()[0].url();
     let setup = setup.with_setting("SCALELITE_DATA_DIR", &path.display().to_string());
-    let generated = setup
-        .clone()
-        .with_setting("LOADBALANCER_SECRET", "")
-        .run_command(&["secret"])
-        .await
-        .unwrap();
+    let without_secret = setup.clone().with_setting("LOADBALANCER_SECRET", "");
+    without_secret.start().await.unwrap().terminate().await.unwrap();
+    let generated = without_secret.run_command(&["secret"]).await.unwrap();
     assert!(generated.status.success() && !generated.stdout.is_empty(), "{generated:?}");
     let mut product = setup.start().await.unwrap();
     product.add_simulated_server(&pool.servers()[0]).await.unwrap();

@@ -53,7 +53,7 @@ impl Original {
         );
         before.write_to(&redis).await;
         // Free now, and outside of what other tests take.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = testkit::private::free_port().unwrap();
         let original =
             Self { root, redis, postgres, database, _pool: pool, before, port, balancer: None };
         original.write_files();

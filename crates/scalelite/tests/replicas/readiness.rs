@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use serde_json::Value;
-use testkit::product::{Product, wait_until};
+use testkit::product::{Product, new_request, wait_until};
 use testkit::stores::{StoreKind, TestStores};
 
 use crate::tools::{create, health_status, start_replicas, wait_for_health};
@@ -20,18 +20,38 @@ async fn wait_for_failed(product: &Product, query: &str, expected: &[&str]) -> a
     wait_until(&format!("failed: {expected:?}"), found).await
 }
 
+const METRICS_TOKEN: &str = "token-of-the-tests";
+
+/// The stores and whether metrics say that they can be used. Metrics are told whatever is away.
+async fn stores_up(product: &Product) -> anyhow::Result<Vec<String>> {
+    let mut request = new_request("GET", "/scalelite/metrics");
+    request.headers.push(("Authorization".to_owned(), format!("Bearer {METRICS_TOKEN}")));
+    let response = product.send(&request).await?;
+    ensure!(response.status == 200, "{}", response.text());
+    let text = response.text();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("scalelite_store_up{store="));
+    let stores = lines.filter_map(|line| line.split_once('}'));
+    let mut stores: Vec<String> = stores
+        .map(|(store, up)| format!("{}{}", store.trim_matches('"'), up.trim_end_matches(".0")))
+        .collect();
+    stores.sort();
+    Ok(stores)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_store_that_is_taken_away_is_named_until_it_is_back() -> anyhow::Result<()> {
     let stores = TestStores::start(StoreKind::RedisAndPostgres).await?;
     let (Some(redis), Some(postgres)) = (stores.redis(), stores.postgres()) else {
         anyhow::bail!("no stores");
     };
-    let deployment = start_replicas(1, &stores, 1, &[]).await?;
+    let deployment = start_replicas(1, &stores, 1, &[("METRICS_TOKEN", METRICS_TOKEN)]).await?;
     let product = &deployment.products[0];
     wait_for_failed(product, "", &[]).await?;
+    ensure!(stores_up(product).await? == ["recordings 1", "state 1"]);
 
     postgres.stop().await?;
     wait_for_failed(product, "", &["recording-store"]).await?;
+    ensure!(stores_up(product).await? == ["recordings 0", "state 1"]);
     // Meetings go on, and a proxy that looks at the status goes on sending them here.
     wait_for_failed(product, "?exclude=recording-store", &["recording-store"]).await?;
     create(product, "without-recordings").await?;
@@ -45,6 +65,7 @@ async fn each_store_that_is_taken_away_is_named_until_it_is_back() -> anyhow::Re
     redis.stop().await?;
     wait_for_failed(product, "", &["state-store", "poller"]).await?;
     ensure!(health_status(product).await? == 503, "healthy without Redis");
+    ensure!(stores_up(product).await? == ["recordings 1", "state 0"]);
     ensure!(product.get("/livez").await?.status == 200, "not alive");
     redis.restart().await?;
     wait_for_failed(product, "", &[]).await?;

@@ -67,7 +67,7 @@ impl Target {
             }
             std::fs::create_dir_all(&folder)?;
         }
-        self.port = free_port()?;
+        self.port = crate::private::free_port()?;
         let log = std::fs::File::options().create(true).append(true).open(self.log_path())?;
         let server = self
             .command()
@@ -211,8 +211,4 @@ fn management_request(method: &str, target: String, data: Option<&Value>) -> Cli
     }
     let body = data.map(|data| data.to_string().into_bytes());
     ClientRequest { method: method.to_owned(), target, headers, body }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -12,6 +12,7 @@
     reason = "a case reports a broken contract by a panic"
 )]
 
+mod audit_log;
 mod blobs;
 mod callbacks;
 mod case;
@@ -25,6 +26,7 @@ mod imports;
 mod joins;
 mod kept_creates;
 mod lifecycle;
+mod management_tokens;
 mod many_blobs;
 mod meeting_names;
 mod model;
@@ -37,6 +39,7 @@ mod periodic_jobs;
 mod placement;
 mod poll_cycles;
 mod polls;
+mod pool_samples;
 mod pool_store;
 mod racing;
 mod racing_catalog;
@@ -46,6 +49,7 @@ mod racing_state;
 mod recording_claims;
 mod recording_upkeep;
 mod recordings;
+mod remembered_requests;
 mod requested_ends;
 mod restoring;
 mod servers;
@@ -93,7 +97,11 @@ pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
         tenants::cases(),
         tokens::cases(),
         periodic_jobs::cases(),
+        pool_samples::cases(),
         certificate_state::cases(),
+        management_tokens::cases(),
+        audit_log::cases(),
+        remembered_requests::cases(),
         racing(racing_state::cases()),
     ];
     pool_cases.chain(groups.into_iter().flatten()).collect()

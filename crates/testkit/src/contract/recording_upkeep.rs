@@ -1,7 +1,8 @@
 //! Single entries of unfinished work on recordings, as a migration copies them.
 
 use app::ports::{
-    ArchiveRecord, Destination, FileMove, ImportStage, OutboxMessage, RecordingStore, TrashEntry,
+    ArchiveCount, ArchiveRecord, Destination, FileMove, ImportStage, MessageState, MessageTopic,
+    OutboxMessage, RecordingStore, RecordingWork, TrashEntry,
 };
 use domain::Timestamp;
 use domain::recording::{Callback, Recording};
@@ -17,6 +18,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
         a_copied_file_move_ends,
         copied_archives_are_not_claimed,
         copied_messages_are_delivered,
+        work_is_counted,
     ]
 }
 
@@ -90,4 +92,58 @@ async fn copied_messages_are_delivered(factory: RecordingStoreFactory<'_>) {
     }
     let due = store.take_due_messages(NOW, Timestamp(NOW.0 + 9), 9).await.unwrap();
     assert_eq!(due.len(), 1);
+}
+
+async fn work_is_counted(factory: RecordingStoreFactory<'_>) {
+    let nothing = TestCatalog::new(factory).await;
+    assert_eq!(nothing.0.count_recording_work().await.unwrap(), RecordingWork::default());
+    let hidden = Recording { published: false, ..published("hidden") };
+    let [a, b] = ["a", "b"].map(published);
+    let catalog = TestCatalog::with(factory, &[a.clone(), b, hidden]).await;
+    catalog.begin_move("a", Destination::Trash, NOW).await.unwrap();
+    for (name, size, stage) in [
+        ("1.tar", 7, ImportStage::Received),
+        ("2.tar", 5, ImportStage::Received),
+        ("3.tar", 3, ImportStage::Quarantined),
+    ] {
+        let received_at = NOW.plus_ms(i64::try_from(size).unwrap());
+        let (name, reason) = (name.to_owned(), None);
+        let changed_at = NOW.plus_ms(9);
+        let archive =
+            ArchiveRecord { name, size, received_at, stage, attempts: 0, reason, changed_at };
+        catalog.0.put_archive(&archive).await.unwrap();
+    }
+    let mut callback = Callback { meeting_id: "m".to_owned(), ..Callback::default() };
+    callback.set_attribute(Callback::READY_URL, "https://app.example/ready");
+    let message = OutboxMessage::recording_ready(&callback, &a, NOW).expect("a message");
+    for (id, attempts, due_at) in
+        [("1", 0, Some(NOW)), ("2", 1, Some(NOW)), ("3", 9, None), ("4", 1, Some(NOW))]
+    {
+        let message = OutboxMessage { id: id.to_owned(), attempts, due_at, ..message.clone() };
+        catalog.0.put_message(&message).await.unwrap();
+    }
+    let count = |stage, archives, bytes, oldest_ms| ArchiveCount {
+        stage,
+        archives,
+        bytes,
+        oldest: NOW.plus_ms(oldest_ms),
+    };
+    let ready = MessageTopic::RecordingReady;
+    let expected = RecordingWork {
+        archives: vec![
+            count(ImportStage::Quarantined, 1, 3, 3),
+            count(ImportStage::Received, 2, 12, 5),
+        ],
+        messages: vec![
+            (ready, MessageState::Failing, 2),
+            (ready, MessageState::GivenUp, 1),
+            (ready, MessageState::Waiting, 1),
+        ],
+        end_callbacks: 0,
+        trashed: 1,
+        published: 1,
+        unpublished: 1,
+        deleted: 1,
+    };
+    assert_eq!(catalog.0.count_recording_work().await.unwrap(), expected);
 }

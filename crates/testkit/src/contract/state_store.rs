@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::ports::{
-    JobClaim, KeptCreate, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
+    JobClaim, KeptCreate, PoolSamples, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
 };
 use domain::periodic_job::JobRun;
 use domain::tenant::Lrs;
@@ -46,6 +46,11 @@ impl TestStateStore {
         TestPoolStore::from_pool(pool)
     }
 
+    /// The store as one of samples.
+    pub(super) fn samples(&self) -> &dyn PoolSamples {
+        self.0.as_ref()
+    }
+
     pub(super) async fn read_certificate_state(&self) -> Option<String> {
         self.0.read_certificate_state().await.expect("read_certificate_state")
     }
@@ -57,6 +62,11 @@ impl TestStateStore {
     ) -> bool {
         let replaced = self.0.replace_certificate_state(expected, new).await;
         replaced.expect("replace_certificate_state")
+    }
+
+    /// The store as one of management tokens, the audit and requests.
+    pub(super) fn state(&self) -> &dyn StateStore {
+        self.0.as_ref()
     }
 
     pub(super) async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> bool {

@@ -40,12 +40,18 @@ impl PostgresPrograms {
 
     /// The command line of a program, run by an unprivileged user if the tests run as root.
     pub(super) fn command(&self, name: &str) -> Vec<OsString> {
+        let mut words = self.run_unprivileged();
+        words.push(self.program_path(name).into());
+        words
+    }
+
+    /// The words that run a program by an unprivileged user; none unless the tests run as root.
+    pub(super) fn run_unprivileged(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some((user, group)) = self.run_as {
             let [user, group] = [format!("--reuid={user}"), format!("--regid={group}")];
             words.extend(["setpriv", &user, &group, "--clear-groups"].map(Into::into));
         }
-        words.push(self.program_path(name).into());
         words
     }
 

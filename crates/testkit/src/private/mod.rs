@@ -1,4 +1,4 @@
-//! Private servers for tests: a Redis, a PostgreSQL and an S3 server, each with a folder of its
+//! Private servers for tests: a Redis, a PostgreSQL, a pgbouncer and an S3 server, each with a folder of its
 //! own.
 //!
 //! No server has a fixed port, so any number of tests run at the same time. Nothing is left behind,
@@ -7,6 +7,7 @@
 //! each with a database, namespace or bucket of its own.
 
 mod cluster_template;
+mod pgbouncer;
 mod postgres;
 mod postgres_tools;
 mod redis;
@@ -15,6 +16,7 @@ mod s3;
 mod shared;
 mod supervisor;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresServerOptions as PostgresOptions};
 pub use redis::{Persistence, Redis, RedisServerOptions as RedisOptions};
 pub use resp::RedisReply;

@@ -123,6 +123,15 @@ CREATE TABLE scalelite_own.periodic_jobs (
     started_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- Samples of the pool (`pool`) and its servers (`server/<id>`), for plots: of each minute in blocks of an hour, of each hour in blocks of a day.
+CREATE TABLE scalelite_own.samples (
+    span text NOT NULL,
+    start bigint NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    entries text NOT NULL,
+    PRIMARY KEY (span, subject, start)
+);
+
 -- What replicas share of the certificate that they get by ACME.
 CREATE TABLE scalelite_own.certificate_state (one bigint PRIMARY KEY CHECK (one = 1), sealed text NOT NULL);
 
@@ -168,6 +177,32 @@ CREATE TABLE scalelite_own.one_time_tokens (
     valid_until bigint NOT NULL
 );
 CREATE INDEX one_time_tokens_by_valid_until ON scalelite_own.one_time_tokens (valid_until);
+
+-- Tokens of the management API, as JSON with a digest of their secret.
+CREATE TABLE scalelite_own.management_tokens (
+    id text COLLATE "C" PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    token text NOT NULL,
+    last_used_at bigint
+);
+
+-- Who has changed what: records as JSON.
+CREATE TABLE scalelite_own.audit_log (
+    made_at bigint NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    record text NOT NULL,
+    PRIMARY KEY (made_at, id)
+);
+
+-- Requests of the management API that have a key, and the sealed answers to them.
+CREATE TABLE scalelite_own.remembered_requests (
+    key text COLLATE "C" PRIMARY KEY,
+    fingerprint text NOT NULL,
+    answer text,
+    valid_until bigint NOT NULL
+);
+CREATE INDEX remembered_requests_by_valid_until
+    ON scalelite_own.remembered_requests (valid_until);
 
 -- Details of recordings that have no column in the original's tables, as JSON.
 CREATE TABLE scalelite_own.recording_details (

@@ -105,6 +105,15 @@ CREATE TABLE periodic_jobs (
     started_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Samples of the pool (`pool`) and its servers (`server/<id>`), for plots: of each minute in blocks of an hour, of each hour in blocks of a day.
+CREATE TABLE samples (
+    span TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (span, subject, start)
+) STRICT, WITHOUT ROWID;
+
 -- What replicas share of the certificate that they get by ACME.
 CREATE TABLE certificate_state (one INTEGER PRIMARY KEY CHECK (one = 1), sealed TEXT NOT NULL) STRICT;
 
@@ -147,6 +156,31 @@ CREATE TABLE one_time_tokens (
     valid_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX one_time_tokens_by_valid_until ON one_time_tokens (valid_until);
+
+-- Tokens of the management API, as JSON with a digest of their secret.
+CREATE TABLE management_tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    token TEXT NOT NULL,
+    last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Who has changed what: records as JSON.
+CREATE TABLE audit_log (
+    made_at INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (made_at, id)
+) STRICT, WITHOUT ROWID;
+
+-- Requests of the management API that have a key, and the sealed answers to them.
+CREATE TABLE remembered_requests (
+    key TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    answer TEXT,
+    valid_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remembered_requests_by_valid_until ON remembered_requests (valid_until);
 
 -- Recordings, in the tables that the original has in PostgreSQL.
 CREATE TABLE recordings (

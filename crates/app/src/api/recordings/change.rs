@@ -11,6 +11,7 @@ use crate::api::errors::ApiError;
 use crate::context::App;
 use crate::playback::caller_scope;
 use crate::ports::Visibility;
+use crate::recordings::changes::change_recordings;
 use crate::recordings::file_moves::{self, FileMoveError};
 use crate::tenancy::Caller;
 
@@ -120,7 +121,8 @@ pub async fn update_recordings(
     let mut updated = false;
     // Reserved metadata keys are ignored without an error.
     if !change.is_empty() || !parse_metadata(query).is_empty() {
-        let changed = records.change_recordings(&ids, &caller_scope(caller), &change).await?;
+        let changed =
+            change_recordings(app, records.as_ref(), &ids, &caller_scope(caller), &change).await?;
         updated = changed.len() == ids.len();
     }
     Ok(response::build_success(&[("updated", if updated { "true" } else { "false" })]).into())

@@ -1,0 +1,46 @@
+//! *Doctor*: the checks of servers that this process can make, and the parts that it needs.
+
+use std::sync::Arc;
+
+use app::admin::doctor::check_servers;
+use app::ports::FindingLevel;
+use askama::Template;
+
+use super::super::view::{Page, PageError};
+use crate::http::state::HttpState;
+
+#[derive(Template)]
+#[template(path = "console/doctor.html")]
+struct DoctorPage {
+    findings: Vec<FindingRow>,
+    parts: Vec<FindingRow>,
+}
+
+struct FindingRow {
+    level: &'static str,
+    check: String,
+    detail: String,
+    advice: String,
+}
+
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+    let findings = check_servers(&state.app).await.into_iter().map(|finding| FindingRow {
+        level: match finding.level {
+            FindingLevel::Ok => "ok",
+            FindingLevel::Warn => "warning",
+            FindingLevel::Fail => "failed",
+            FindingLevel::Skipped => "skipped",
+        },
+        check: finding.check,
+        detail: finding.detail,
+        advice: finding.advice.unwrap_or_default(),
+    });
+    let parts = state.health.report().into_iter().map(|part| FindingRow {
+        level: part.status(),
+        check: part.name.to_owned(),
+        detail: part.detail().unwrap_or_default().to_owned(),
+        advice: String::new(),
+    });
+    let page = DoctorPage { findings: findings.collect(), parts: parts.collect() };
+    Page::new("Doctor", &page, None)
+}
