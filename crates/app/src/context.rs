@@ -52,10 +52,10 @@ pub struct App {
     pub known_hosts: Arc<KnownHosts>,
     /// Recipients of callbacks that fail.
     pub failing_recipients: Arc<FailingRecipients>,
-    /// Tokens for learning record stores.
-    pub keycloak_tokens: Arc<KeycloakTokens>,
     /// What this process has counted of its own work.
     pub meters: Arc<Meters>,
+    /// Tokens for learning record stores.
+    pub keycloak_tokens: Arc<KeycloakTokens>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

@@ -81,6 +81,13 @@ enum Command {
         #[command(subcommand)]
         command: Option<TenantSettingsCommand>,
     },
+    /// List, make and revoke tokens of the management API.
+    Tokens {
+        #[command(subcommand)]
+        command: Option<TokensCommand>,
+    },
+    /// Show who has changed what.
+    Audit(AuditArgs),
     /// Bring servers and tenants to the state that a file describes.
     Apply(cmd::apply::ApplyArgs),
     /// Write servers and tenants as a file for `apply`.
@@ -89,13 +96,6 @@ enum Command {
         #[arg(long)]
         without_secrets: bool,
     },
-    /// List, make and revoke tokens of the management API.
-    Tokens {
-        #[command(subcommand)]
-        command: Option<TokensCommand>,
-    },
-    /// Show who has changed what.
-    Audit(AuditArgs),
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -201,10 +201,11 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Write man pages and completions of shells, for packages; or print a schema.
+    /// Write man pages and completions of shells, for packages; or print the documentation of the management API.
     #[command(hide = true)]
     Generate {
-        /// The directory, `openapi`, or `apply-schema`.
+        /// The directory; or `openapi`, or `apply-schema`: prints the documentation of the management API, or the JSON schema of the files of
+        /// `apply`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -362,13 +363,13 @@ async fn run_command(
         Command::TenantSettings { command } => {
             tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
-        Command::Export { without_secrets } => {
-            cmd::apply::run_export(context, without_secrets).await
-        }
         Command::Tokens { command } => {
             tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
         }
         Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
+        Command::Export { without_secrets } => {
+            cmd::apply::run_export(context, without_secrets).await
+        }
         Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,

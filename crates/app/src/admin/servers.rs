@@ -180,7 +180,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
         check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
     let state = change.state;
-    let before = app.pool.find_server(&id).await?;
+    let before = app.pool.find_server(&id).await.ok().flatten();
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
