@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod creation;
+mod demo;
 mod meetings;
 mod placement;
 mod rake_tasks;
@@ -17,7 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::cmd::check::MonitorState;
 use crate::cmd::status::{Column, StatusTable};
@@ -27,6 +28,7 @@ use crate::lifecycle::Roles;
 use crate::output;
 
 use self::callbacks::CallbacksCommand;
+pub use self::demo::DemoArgs;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
@@ -213,17 +215,6 @@ enum Command {
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Options of the demo.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DemoArgs {
-    /// Number of simulated servers.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub servers: u16,
-    /// How many times faster than in reality meetings start and end.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub speed: u32,
 }
 
 /// Parses the command line and runs the command. Returns its exit code.
