@@ -114,7 +114,7 @@ async fn list_candidates(
             Ok(cost) => (format!("{cost:.2}"), *cost),
             Err(reason) => (reason.to_string(), 0.0),
         };
-        let bar = plot::draw_bar(cost, cost, highest);
+        let bar = plot::draw_bar(cost, cost, highest, None);
         Candidate { host: evaluation.server.hostname().to_owned(), outcome, bar }
     };
     Ok(explanation.evaluations.iter().take(MAX_CANDIDATES).map(candidate).collect())
