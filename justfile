@@ -16,6 +16,7 @@ demo:
 gen:
     cargo run -q -- config --reference > docs/configuration.md
     cargo run -q -- config --metrics-reference > docs/metrics.md
+    cargo run -q -- generate openapi > docs/openapi.json
 
 # Measure the balancer and a baseline in the same run (see docs/performance.md).
 bench *ARGS:

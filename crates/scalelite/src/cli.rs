@@ -1,8 +1,11 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 mod callbacks;
+mod creation;
+mod demo;
 mod meetings;
 mod placement;
+mod rake_tasks;
 pub mod recordings;
 mod secret_argument;
 mod servers;
@@ -15,7 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::cmd::check::MonitorState;
 use crate::cmd::status::{Column, StatusTable};
@@ -23,9 +26,9 @@ use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
-use crate::wiring::data_dir::Creation;
 
 use self::callbacks::CallbacksCommand;
+pub use self::demo::DemoArgs;
 use self::meetings::MeetingsCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
@@ -86,6 +89,14 @@ enum Command {
     },
     /// Show who has changed what.
     Audit(AuditArgs),
+    /// Bring servers and tenants to the state that a file describes.
+    Apply(cmd::apply::ApplyArgs),
+    /// Write servers and tenants as a file for `apply`.
+    Export {
+        /// Leave secrets out; a file without them changes none.
+        #[arg(long)]
+        without_secrets: bool,
+    },
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -191,10 +202,11 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Write man pages and completions of shells, for packages.
+    /// Write man pages and completions of shells, for packages; or print the documentation of the management API.
     #[command(hide = true)]
     Generate {
-        /// The directory.
+        /// The directory; or `openapi`, or `apply-schema`: prints the documentation of the management API, or the JSON schema of the files of
+        /// `apply`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -203,17 +215,6 @@ enum Command {
         #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
-}
-
-/// Options of the demo.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DemoArgs {
-    /// Number of simulated servers.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub servers: u16,
-    /// How many times faster than in reality meetings start and end.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub speed: u32,
 }
 
 /// Parses the command line and runs the command. Returns its exit code.
@@ -235,6 +236,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => {
             return cmd::check::run(setting_flags::read_sources(&matches), args);
+        }
+        Command::Generate { dir } if dir.as_os_str() == "openapi" => {
+            output::print_text(crate::http::render_document());
+            Ok(())
         }
         Command::Generate { dir } => cmd::generate::run(&setting_flags::build_command(), &dir),
         Command::Config { reference: true, .. } => {
@@ -286,7 +291,8 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Rake { tasks } => rake_tasks::run_rake(config, sources, &tasks),
+        Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
@@ -295,44 +301,12 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
             cmd::migrate_store::run(&config, sources, &arguments)
         }
         command => {
-            let creation = creation_for(&command);
+            let creation = creation::creation_for(&command);
             cmd::run_once(&config, sources, creation, async move |context| {
                 run_command(context, command).await
             })
         }
     }
-}
-
-/// What a command may create: only those that add something make a store.
-fn creation_for(command: &Command) -> Creation {
-    let adds = match command {
-        Command::Servers(ServersArgs { command: Some(command), .. }) => command.adds_servers(),
-        Command::Tenants { command: Some(command) } => {
-            matches!(command, TenantsCommand::Add { .. })
-        }
-        Command::Recordings { command } => command.adds_recordings(),
-        _ => false,
-    };
-    if adds { Creation::NamedStore } else { Creation::Nothing }
-}
-
-/// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
-fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
-    if let Some(result) = cmd::rake::run_without_store(tasks) {
-        return result;
-    }
-    let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
-    let creation = cmd::rake::creation_for(tasks);
-    let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
-    if !is_watching {
-        return cmd::run_once(&config, sources, creation, run_tasks);
-    }
-    if !tasks.is_empty() {
-        cmd::rake::run_without_store(tasks)
-            .unwrap_or_else(|| cmd::run_without_log(&config, sources, creation, run_tasks))?;
-    }
-    let roles = Roles { api: false, poller: false, importer: true };
-    cmd::serve::run(config, sources, roles, false)
 }
 
 async fn run_command(
@@ -362,6 +336,9 @@ async fn run_command(
             tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
         }
         Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
+        Command::Export { without_secrets } => {
+            cmd::apply::run_export(context, without_secrets).await
+        }
         Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,
@@ -375,6 +352,7 @@ async fn run_command(
             cmd::sign::run(context, &call, &parameters, url, server).await
         }
         Command::Serve { .. }
+        | Command::Apply(_)
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)

@@ -6,6 +6,7 @@ pub mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::App;
 use app::audit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -18,8 +19,8 @@ use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, Sources};
 use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
 use crate::http::{
-    Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState, HttpsRules,
-    ManagementRules, ProxyRules, UploadService,
+    Administration, Audience, ConnectionRules, Connections, HealthChecks, HostRules, HttpState,
+    HttpsRules, ManagementRules, ProxyRules, ShownSetting, UploadService,
 };
 use crate::reload::Reloader;
 use crate::service_manager;
@@ -95,7 +96,9 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
     let tls = if roles.api { TlsParts::open(config, wired).await? } else { None };
     let (stopper, mut stop) = watch::channel(false);
     let signals = listen_for_signals(stopper)?;
-    let (state, current) = watch::channel(Arc::new(build_http_state(config, wired, None)));
+    let mut first_state = build_http_state(config, wired, None);
+    first_state.administration.settings = describe_settings(sources);
+    let (state, current) = watch::channel(Arc::new(first_state));
     let reloader = Reloader {
         hangups,
         sources: sources.clone(),
@@ -113,12 +116,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         if let Some(listener) = listener {
             let url = listener.url();
             tracing::info!(url, state_store, recording_store, settings, version, "listening");
-            if let Some(management) = &management_listener {
-                tracing::info!(url = management.url(), "management API listening");
-            }
-            if let Some(tls) = &tls {
-                tracing::info!(url = tls.url(), "HTTPS listening");
-            }
+            tell_others(management_listener.as_ref(), tls.as_ref());
             let listeners = Listeners { public: listener, tls, management: management_listener };
             serve_until(config, current.clone(), listeners, stop.clone()).await;
         } else {
@@ -140,15 +138,30 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         let _ = job.await;
     }
     signals.abort();
-    let writing = audit::write_queue(&wired.app);
-    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
-        let (records, lost) = wired.app.audit_queue.count();
-        tracing::warn!(records, lost, "changes not recorded in the audit");
-    }
+    write_last_changes(&wired.app).await;
     // Until now: a stop that takes long is no reason to be killed.
     watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says in the log which sockets there are besides that of the front-ends.
+fn tell_others(management: Option<&Listener>, tls: Option<&TlsParts>) {
+    if let Some(management) = management {
+        tracing::info!(url = management.url(), "management API listening");
+    }
+    if let Some(tls) = tls {
+        tracing::info!(url = tls.url(), "HTTPS listening");
+    }
+}
+
+/// Writes what the audit has queued.
+async fn write_last_changes(app: &App) {
+    let writing = audit::write_queue(app);
+    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
+        let (records, lost) = app.audit_queue.count();
+        tracing::warn!(records, lost, "changes not recorded in the audit");
+    }
 }
 
 /// Opens the socket of the management API, if it has one of its own.
@@ -250,6 +263,13 @@ pub fn build_http_state(
         proxies: ProxyRules::new(config.trusted_proxies.clone()),
         management,
         console: former.map_or_else(Arc::default, |former| former.console.clone()),
+        administration: Administration {
+            importer: wired.importer.clone(),
+            inspectors: wired.inspectors.clone(),
+            settings: Arc::default(),
+        },
+        versioned_changes: former
+            .map_or_else(Arc::default, |former| former.versioned_changes.clone()),
         health_checks: HealthChecks::default(),
         metrics: metrics::build_service(config, wired),
         health: wired.health.clone(),
@@ -257,6 +277,18 @@ pub fn build_http_state(
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: former.map_or_else(TaskTracker::new, |former| former.background.clone()),
     }
+}
+
+/// The settings in effect, as administrators see them: secrets hidden.
+pub fn describe_settings(sources: &Sources) -> Arc<Vec<ShownSetting>> {
+    let settings = Config::read(sources).map(|(_, settings)| settings).unwrap_or_default();
+    let shown = settings.into_iter().map(|setting| ShownSetting {
+        name: setting.setting.name.to_owned(),
+        value: setting.value,
+        origin: setting.origin.to_string(),
+        warning: setting.warning,
+    });
+    Arc::new(shown.collect())
 }
 
 fn build_management_rules(config: &Config, wired: &WiredApp) -> ManagementRules {

@@ -118,8 +118,9 @@ impl Reloader<'_> {
         (self.config, self.wired) = (reload.config, wired);
         self.log.set_level(self.config.log_level, self.sources.variable("RUST_LOG"));
         self.state.send_modify(|state| {
-            *state =
-                Arc::new(lifecycle::build_http_state(&self.config, &self.wired, Some(&*state)));
+            let mut new = lifecycle::build_http_state(&self.config, &self.wired, Some(&*state));
+            new.administration.settings = lifecycle::describe_settings(&self.sources);
+            *state = Arc::new(new);
         });
         true
     }

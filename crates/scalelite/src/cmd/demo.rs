@@ -7,6 +7,7 @@ use std::time::Duration;
 use app::App;
 use app::admin::servers::{self, NewServer};
 use app::admin::tokens::{self, NewToken};
+use app::origin;
 use app::ports::{Entropy, ServerChange};
 use bbb::Query;
 use bbb_sim::{BbbPool, BbbServer, Latency, PoolOptions, UserSchedule};
@@ -66,7 +67,7 @@ async fn run_demo(
     let pool = BbbPool::start(options).await.map_err(|error| failure(error.to_string()))?;
     let wired = wiring::wire(config, &StoreSettings::embedded(), Creation::Everything)?;
     for server in pool.servers() {
-        add_server(&wired.app, server).await?;
+        origin::run_automatically("demo", add_server(&wired.app, server)).await?;
     }
     let port = if config.bind.is_none() && config.port == 3000 && is_port_taken(3000).await {
         0

@@ -7,7 +7,9 @@
 mod access_log;
 mod active_requests;
 mod admin;
+mod administration;
 mod analytics;
+mod api_v1;
 mod bbb_api;
 mod body;
 mod challenges;
@@ -44,6 +46,8 @@ mod tls;
 mod upload;
 mod upload_service;
 
+pub use administration::{Administration, ShownSetting};
+pub use api_v1::render_document;
 pub use connections::{ConnectionRules, Connections};
 pub use forwarded::ProxyRules;
 pub use health::HealthChecks;

@@ -25,8 +25,8 @@ use super::peer::ShownAddress;
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
 use super::{
-    admin, analytics, bbb_api, challenges, console, dial_in, end_reports, framing, health, host,
-    metrics, playback, request_id, upload,
+    admin, analytics, api_v1, bbb_api, challenges, console, dial_in, end_reports, framing, health,
+    host, metrics, playback, request_id, upload,
 };
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
@@ -147,6 +147,8 @@ enum Route<'a> {
     Bbb(&'a str, &'a str),
     /// Name of the call, query, and whether the path is spelled as it is documented.
     Admin(&'a str, &'a str, bool),
+    /// The management API, version 1: the whole target, and whether the path is spelled as it is documented.
+    ApiV1(&'a str, bool),
     /// Token of a challenge of the authority of certificates, which asks any host.
     Challenge(&'a str),
     /// A page of the console: the whole target.
@@ -179,6 +181,7 @@ impl<'a> Route<'a> {
             }
             ["fsapi"] => Self::DialIn(query),
             [".well-known", "acme-challenge", token] => Self::Challenge(token),
+            ["scalelite", "api", "v1", ..] => Self::ApiV1(target, !path.contains("//")),
             ["scalelite", "api", call] => Self::Admin(call, query, !path.contains("//")),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             ["scalelite"]
@@ -210,9 +213,47 @@ impl<'a> Route<'a> {
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, ..) => admin::call_name(call),
             Self::Console(_) => console::CALL_NAME,
+            Self::ApiV1(..) => api_v1::CALL_NAME,
             Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
+    }
+}
+
+/// Finds the host that is asked for; `None` if it is not served.
+fn find_host(
+    state: &HttpState,
+    audience: Audience,
+    route: &Route<'_>,
+    parts: &Parts,
+) -> Option<ServedHost> {
+    let found = match audience {
+        // Administrators name the socket as they reach it.
+        Audience::Management | Audience::Metrics => Some(ServedHost::default()),
+        Audience::Public => state.hosts.find(host::requested_host(parts)),
+    };
+    found.or_else(|| route.is_for_any_host().then(ServedHost::default))
+}
+
+/// Whether what only administrators use is served here; everything else is.
+fn is_open_to(
+    state: &HttpState,
+    audience: Audience,
+    is_playback_host: bool,
+    route: &Route<'_>,
+) -> bool {
+    let rules = &state.management;
+    let (for_administrators, for_all) = match route {
+        Route::Admin(_, _, is_usual) | Route::ApiV1(_, is_usual) => {
+            (true, rules.is_public && *is_usual)
+        }
+        Route::Console(_) => (rules.has_console, rules.has_public_console),
+        _ => return true,
+    };
+    match audience {
+        Audience::Management => for_administrators,
+        Audience::Public => for_all && !is_playback_host,
+        Audience::Metrics => false,
     }
 }
 
@@ -226,12 +267,7 @@ async fn dispatch(
     if let Route::Challenge(token) = route {
         return challenges::answer(state, token).await;
     }
-    let found = match audience {
-        // Administrators name the socket as they reach it.
-        Audience::Management | Audience::Metrics => Some(ServedHost::default()),
-        Audience::Public => state.hosts.find(host::requested_host(&parts)),
-    };
-    let Some(found) = found.or_else(|| route.is_for_any_host().then(ServedHost::default)) else {
+    let Some(found) = find_host(state, audience, &route, &parts) else {
         return refuse_host(host::requested_host(&parts));
     };
     let host = host::requested_host(&parts).to_owned();
@@ -244,39 +280,26 @@ async fn dispatch(
         headers: parts.headers,
         body,
     };
-    let is_health = matches!(route, Route::Health { .. });
-    if audience == Audience::Public
-        && !is_health
-        && let Some(moved) = state.https.redirect(client, &parts)
-    {
+    let may_move = audience == Audience::Public && !matches!(route, Route::Health { .. });
+    if let Some(moved) = may_move.then(|| state.https.redirect(client, &parts)).flatten() {
         return moved;
+    }
+    if !is_open_to(state, audience, found.is_playback, &route) {
+        return HttpResponse::failed("-", &ApiError::Unsupported);
     }
     match route {
         Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Metrics { is_own } if !is_own || audience == Audience::Metrics => {
             Box::pin(metrics::answer(state, audience, &parts)).await
         }
-        Route::Admin(call, query, is_usual) => {
-            let is_reachable = match audience {
-                Audience::Management => true,
-                Audience::Metrics => false,
-                Audience::Public => is_usual && !found.is_playback && state.management.is_public,
-            };
-            if is_reachable {
-                return Box::pin(admin::handle_call(state, call, to_request(query, parts))).await;
-            }
-            HttpResponse::failed("-", &ApiError::Unsupported)
+        Route::Admin(call, query, _) => {
+            Box::pin(admin::handle_call(state, call, to_request(query, parts))).await
+        }
+        Route::ApiV1(target, _) => {
+            Box::pin(api_v1::handle(state, target, to_request("", parts))).await
         }
         Route::Console(target) => {
-            let is_reachable = match audience {
-                Audience::Management => state.management.has_console,
-                Audience::Public => !found.is_playback && state.management.has_public_console,
-                Audience::Metrics => false,
-            };
-            if is_reachable {
-                return Box::pin(console::handle(state, target, to_request("", parts))).await;
-            }
-            HttpResponse::failed("-", &ApiError::Unsupported)
+            Box::pin(console::handle(state, target, to_request("", parts))).await
         }
         _ if audience != Audience::Public => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {

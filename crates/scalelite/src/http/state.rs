@@ -7,8 +7,10 @@ use app::App;
 use app::api::ApiError;
 use app::health::HealthBoard;
 use app::origin;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
+use super::administration::Administration;
 use super::console::Console;
 use super::forwarded::ProxyRules;
 use super::health::HealthChecks;
@@ -38,6 +40,10 @@ pub struct HttpState {
     pub management: ManagementRules,
     /// The pages for administrators.
     pub console: Arc<Console>,
+    /// What only administrators' requests need.
+    pub administration: Administration,
+    /// Held while a change is made whose client has named a version.
+    pub versioned_changes: Arc<Mutex<()>>,
     /// The last answer of the stores.
     pub health_checks: HealthChecks,
     /// Metrics.

@@ -3,6 +3,16 @@
 #[cfg(test)]
 mod acme;
 #[cfg(test)]
+mod api_client;
+#[cfg(test)]
+mod api_v1;
+#[cfg(test)]
+mod api_v1_input;
+#[cfg(test)]
+mod api_v1_recordings;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod callbacks;
@@ -72,6 +82,8 @@ mod regressions_servers;
 mod revivals;
 #[cfg(test)]
 mod s3_playback;
+#[cfg(test)]
+mod schemathesis;
 #[cfg(test)]
 mod slow_servers;
 #[cfg(test)]

@@ -83,6 +83,7 @@ async fn assert_promtool_accepts(text: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_scrape_tells_what_has_happened() {
     let settings = [BIND, ("LOAD_MIN_USER_COUNT", "10")];
     let deployment = start_deployment_with(3, &settings).await;
@@ -152,6 +153,7 @@ async fn a_scrape_tells_what_has_happened() {
     for number in 0..12 {
         create(product, &format!("later-{number}")).await;
     }
+    product.poll_servers().await.unwrap();
     assert_eq!(product.call("join", join).await.unwrap().status, 302);
     let text = wait_for_values(
         port,

@@ -15,7 +15,7 @@ use domain::{AdminState, Server, Timestamp, twins};
 
 use super::super::plot;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{DisplayNames, meeting_link, server_link};
 use crate::http::state::HttpState;
 
@@ -76,7 +76,7 @@ struct PartRow {
     detail: String,
 }
 
-pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let mut servers = app.pool.list_servers().await?;
@@ -104,12 +104,12 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, Pag
         imports: imports.into_iter().collect(),
         parts: parts.iter().map(PartRow::new).collect(),
     };
-    Page::new("Today", &today, None)
+    RenderedPage::new("Today", &today, None)
 }
 
 impl PoolMember {
     fn new(server: &Server, host: String, outlook: &ServerOutlook, now: Timestamp) -> Self {
-        let limit = server.limits.max_users.map_or(USUAL_LIMIT, f64::from);
+        let limit = server.limits.max_users.map(f64::from);
         let peak = outlook.expected_load / server.load_multiplier;
         Self {
             host,
@@ -121,7 +121,7 @@ impl PoolMember {
             upcoming: outlook.expected_users + outlook.upcoming_users,
             meetings: server.stats.meetings,
             load: server.load.map_or_else(|| "–".to_owned(), |load| format!("{load:.0}")),
-            bar: plot::draw_bar(server.stats.users.into(), peak, limit),
+            bar: plot::draw_bar(server.stats.users.into(), peak, limit.unwrap_or(USUAL_LIMIT), limit),
             answered: show::ago(server.health.answered_at, now),
             version: server.bbb_version.clone().unwrap_or_default(),
         }
