@@ -85,7 +85,12 @@ async fn assert_promtool_accepts(text: &str) {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_scrape_tells_what_has_happened() {
-    let settings = [BIND, ("SERVER_UNHEALTHY_THRESHOLD", "1"), ("LOAD_MIN_USER_COUNT", "10")];
+    let settings = [
+        BIND,
+        ("SERVER_UNHEALTHY_THRESHOLD", "1"),
+        ("LOAD_MIN_USER_COUNT", "10"),
+        ("POLL_INTERVAL", "1"),
+    ];
     let deployment = start_deployment_with(3, &settings).await;
     let product = &deployment.product;
     let port = metrics_port(product).await;
@@ -153,12 +158,13 @@ async fn a_scrape_tells_what_has_happened() {
     for number in 0..12 {
         create(product, &format!("later-{number}")).await;
     }
-    product.poll_servers().await.unwrap();
+    let up = format!("scalelite_server_up{{server=\"{home}\"}}");
+    wait_for_values(port, &[(&up, Some(0.0))]).await;
     assert_eq!(product.call("join", join).await.unwrap().status, 302);
     let text = wait_for_values(
         port,
         &[
-            (&format!("scalelite_server_up{{server=\"{home}\"}}"), Some(0.0)),
+            (&up, Some(0.0)),
             (&state("online"), None),
             (&state("offline"), Some(1.0)),
             ("scalelite_pool_servers_available", Some(2.0)),
