@@ -121,7 +121,12 @@ impl PoolMember {
             upcoming: outlook.expected_users + outlook.upcoming_users,
             meetings: server.stats.meetings,
             load: server.load.map_or_else(|| "–".to_owned(), |load| format!("{load:.0}")),
-            bar: plot::draw_bar(server.stats.users.into(), peak, limit.unwrap_or(USUAL_LIMIT), limit),
+            bar: plot::draw_bar(
+                server.stats.users.into(),
+                peak,
+                limit.unwrap_or(USUAL_LIMIT),
+                limit,
+            ),
             answered: show::ago(server.health.answered_at, now),
             version: server.bbb_version.clone().unwrap_or_default(),
         }
