@@ -302,8 +302,11 @@ async fn the_whole_deployment_is_described_without_secrets() {
     let printed = testkit::process::run(product.setup(), &["generate", "openapi"]).await.unwrap();
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_eq!(parse(&document.text()), parse(&printed.stdout));
-    let log = product.log();
-    assert!(log.contains("showSettings") && !log.contains(&token[4..]), "{log}");
+    // The log is written behind the answers.
+    wait_until("the calls are logged", async || product.log().contains("showSettings"))
+        .await
+        .unwrap();
+    assert!(!product.log().contains(&token[4..]), "{}", product.log());
 }
 
 #[tokio::test]
