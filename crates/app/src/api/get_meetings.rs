@@ -11,8 +11,8 @@ use bbb::meetings::MeetingList;
 use bbb::response::build_success;
 use bytes::Bytes;
 use domain::{AdminState, Server};
-use futures_util::stream::{self, BoxStream, FuturesUnordered};
 use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream, FuturesUnordered};
 use tokio::time::timeout;
 
 use super::errors::ApiError;
