@@ -86,6 +86,11 @@ enum Command {
     },
     /// Show who has changed what.
     Audit(AuditArgs),
+    /// Try the channels by which administrators are notified of problems.
+    Notify {
+        #[command(subcommand)]
+        command: NotifyCommand,
+    },
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
@@ -289,6 +294,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
+        Command::Notify { command: NotifyCommand::Test } => cmd::notify::run_test(&config, sources),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => run_rake(config, sources, &tasks),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
@@ -381,6 +387,7 @@ async fn run_command(
         Command::Serve { .. }
         | Command::Rake { .. }
         | Command::Demo(_)
+        | Command::Notify { .. }
         | Command::MigrateStore(_)
         | Command::Migrate { .. }
         | Command::Backup { .. }

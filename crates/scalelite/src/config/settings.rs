@@ -13,7 +13,7 @@ use super::sources::Sources;
 use super::values::{
     AcmeChallenges, AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting,
     Formats, GraceSeconds, HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names,
-    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, Seconds, Secret,
+    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, QuietHoursSetting, Seconds, Secret,
     SettingValue, StoreUrl, Threshold,
 };
 
@@ -374,6 +374,24 @@ settings! {
         callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
         /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
         callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
+    }
+    "Notifications" {
+        /// URL to which notifications of problems are posted as JSON.
+        notify_webhook_url: Option<Secret> = "NOTIFY_WEBHOOK_URL" or "";
+        /// Signs what is posted: `X-Scalelite-Signature: sha256=` and the HMAC-SHA256 of the body.
+        notify_webhook_secret: Option<Secret> = "NOTIFY_WEBHOOK_SECRET" or "";
+        /// Non-public destinations that the webhook may have: host names (.campus.example for all names below it), addresses and networks.
+        notify_allow: Hosts = "NOTIFY_ALLOW" or "";
+        /// Mail server for notifications: `smtps://NAME:PASSWORD@HOST`, `smtp://HOST?tls=required` (STARTTLS), or
+        /// `smtp://HOST` without TLS.
+        notify_smtp_url: Option<Secret> = "NOTIFY_SMTP_URL" or "";
+        /// Recipients of e-mails, separated by commas.
+        notify_email_to: Option<String> = "NOTIFY_EMAIL_TO" or "";
+        /// Sender of e-mails.
+        notify_email_from: Option<String> = "NOTIFY_EMAIL_FROM" or "";
+        /// Time of each day in which only critical notifications are sent, where the balancer runs, e.g. 22:00-06:00. All others
+        /// follow afterwards, if they are still true.
+        notify_quiet_hours: Option<QuietHoursSetting> = "NOTIFY_QUIET_HOURS" or "";
     }
     "Backups" {
         /// Directory in which a backup is made in every interval, best on another disk. Unset: none is made by itself.
