@@ -10,9 +10,9 @@ use crate::ports::{
     Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
-    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KnownClaims, KnownHosts, KnownTwins,
-    Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget, SharedForecast, SuspectChecks,
-    WrongPins,
+    AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims,
+    KnownHosts, KnownTwins, Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget,
+    SharedForecast, SuspectChecks, WrongPins,
 };
 use crate::tenancy::TenantCache;
 use crate::token_authentication::ManagementTokenCache;
@@ -54,6 +54,8 @@ pub struct App {
     pub failing_recipients: Arc<FailingRecipients>,
     /// What this process has counted of its own work.
     pub meters: Arc<Meters>,
+    /// Tokens for learning record stores.
+    pub keycloak_tokens: Arc<KeycloakTokens>,
     /// What was logged of answers of servers with odd content.
     pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.

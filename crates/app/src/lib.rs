@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod apply;
 pub mod audit;
 pub mod backend;
 pub mod backup_schedule;

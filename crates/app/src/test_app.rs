@@ -159,6 +159,7 @@ pub(crate) fn app_with(
         revivals: Arc::default(),
         suspect_checks: Arc::default(),
         wrong_pins: Arc::default(),
+        keycloak_tokens: Arc::default(),
         odd_answers: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),

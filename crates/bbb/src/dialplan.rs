@@ -5,10 +5,14 @@
 
 mod text;
 
+use std::borrow::Cow;
 use std::io;
 
 use quick_xml::Writer;
+use quick_xml::escape::escape;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesEnd, BytesStart, Event};
+use quick_xml::name::QName;
 
 pub use text::{ChannelText, DialledNumber, Pin, SipHost};
 
@@ -236,8 +240,15 @@ fn write_document(content: impl FnOnce(&mut XmlWriter) -> io::Result<()>) -> Str
 }
 
 fn open(writer: &mut XmlWriter, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
-    let tag = BytesStart::new(name).with_attributes(attributes.iter().copied());
+    let attributes = attributes.iter().map(|(name, value)| attribute(name, value));
+    let tag = BytesStart::new(name).with_attributes(attributes);
     writer.write_event(Event::Start(tag))
+}
+
+/// An attribute whose value is read as it is, line breaks included.
+fn attribute<'a>(name: &'a str, value: &'a str) -> Attribute<'a> {
+    let value = escape(value).replace('\n', "&#10;");
+    Attribute { key: QName(name), value: Cow::Owned(value) }
 }
 
 fn close(writer: &mut XmlWriter, name: &str) -> io::Result<()> {
@@ -247,9 +258,9 @@ fn close(writer: &mut XmlWriter, name: &str) -> io::Result<()> {
 fn write_action(writer: &mut XmlWriter, action: &Action<'_>) -> io::Result<()> {
     let (application, data) = action.parts();
     let mut tag = BytesStart::new("action");
-    tag.push_attribute(("application", application));
+    tag.push_attribute(attribute("application", application));
     if let Some(data) = &data {
-        tag.push_attribute(("data", data.as_str()));
+        tag.push_attribute(attribute("data", data));
     }
     writer.write_event(Event::Empty(tag))
 }

@@ -2,7 +2,9 @@
 
 mod callbacks;
 mod meetings;
+mod notify;
 mod placement;
+mod rake;
 pub mod recordings;
 mod secret_argument;
 mod servers;
@@ -27,6 +29,7 @@ use crate::wiring::data_dir::Creation;
 
 use self::callbacks::CallbacksCommand;
 use self::meetings::MeetingsCommand;
+use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::stores::MigrateCommand;
@@ -90,6 +93,14 @@ enum Command {
     Notify {
         #[command(subcommand)]
         command: NotifyCommand,
+    },
+    /// Bring servers and tenants to the state that a file describes.
+    Apply(cmd::apply::ApplyArgs),
+    /// Write servers and tenants as a file for `apply`.
+    Export {
+        /// Leave secrets out; a file without them changes none.
+        #[arg(long)]
+        without_secrets: bool,
     },
     /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
@@ -199,7 +210,8 @@ enum Command {
     /// Write man pages and completions of shells, for packages; or print the documentation of the management API.
     #[command(hide = true)]
     Generate {
-        /// The directory, or `openapi`.
+        /// The directory; or `openapi`, or `apply-schema`: prints the documentation of the management API, or the JSON schema of the files of
+        /// `apply`.
         dir: PathBuf,
     },
     /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
@@ -296,7 +308,8 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Notify { command: NotifyCommand::Test } => cmd::notify::run_test(&config, sources),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        Command::Rake { tasks } => run_rake(config, sources, &tasks),
+        Command::Rake { tasks } => rake::run_rake(config, sources, &tasks),
+        Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
         Command::MigrateStore(mut arguments) => {
@@ -326,25 +339,6 @@ fn creation_for(command: &Command) -> Creation {
     if adds { Creation::NamedStore } else { Creation::Nothing }
 }
 
-/// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
-fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
-    if let Some(result) = cmd::rake::run_without_store(tasks) {
-        return result;
-    }
-    let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
-    let creation = cmd::rake::creation_for(tasks);
-    let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
-    if !is_watching {
-        return cmd::run_once(&config, sources, creation, run_tasks);
-    }
-    if !tasks.is_empty() {
-        cmd::rake::run_without_store(tasks)
-            .unwrap_or_else(|| cmd::run_without_log(&config, sources, creation, run_tasks))?;
-    }
-    let roles = Roles { api: false, poller: false, importer: true };
-    cmd::serve::run(config, sources, roles, false)
-}
-
 async fn run_command(
     context: &cmd::CommandContext,
     command: Command,
@@ -372,6 +366,9 @@ async fn run_command(
             tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
         }
         Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
+        Command::Export { without_secrets } => {
+            cmd::apply::run_export(context, without_secrets).await
+        }
         Command::Placement { command } => placement::run(context, command).await,
         Command::Callbacks { command } => callbacks::run(context, command).await,
         Command::Recordings { command } => recordings::run(context, command).await,
@@ -385,6 +382,7 @@ async fn run_command(
             cmd::sign::run(context, &call, &parameters, url, server).await
         }
         Command::Serve { .. }
+        | Command::Apply(_)
         | Command::Rake { .. }
         | Command::Demo(_)
         | Command::Notify { .. }

@@ -209,6 +209,7 @@ fn build_app(
         revivals: Arc::default(),
         suspect_checks: Arc::default(),
         wrong_pins: Arc::default(),
+        keycloak_tokens: Arc::default(),
         history: state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),

@@ -11,6 +11,7 @@ pub mod end_receiver;
 pub mod nightly;
 pub mod private;
 pub mod process;
+mod process_figures;
 pub mod product;
 pub mod quantile;
 pub mod responses;

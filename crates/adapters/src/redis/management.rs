@@ -1,7 +1,5 @@
 //! The ports [`ManagementTokens`], [`AuditLog`] and [`RememberedRequests`]: what only we know, below `own:`.
 
-use std::collections::BTreeMap;
-
 use app::ports::{
     AuditLog, AuditPosition, AuditRecord, KeyedRequest, ManagementToken, ManagementTokens,
     RememberedRequests, RequestClaim, StoreError, TokenAddition,
@@ -17,9 +15,6 @@ use super::script::{
     LIST_MANAGEMENT_TOKENS, NO_ARGUMENTS, RECORD_TOKEN_USE, REMEMBER_ANSWER,
     REMOVE_MANAGEMENT_TOKEN,
 };
-
-/// Records of the audit that one script reads.
-const AUDIT_PAGE_SIZE: usize = 500;
 
 #[async_trait]
 impl ManagementTokens for RedisStore {
@@ -59,21 +54,9 @@ impl ManagementTokens for RedisStore {
     }
 }
 
-impl RedisStore {
-    /// Reads a page of the audit, the newest record first: those from this rank on.
-    async fn read_audit_page(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-        from: usize,
-    ) -> Result<Vec<AuditRecord>, StoreError> {
-        let numbers = [until.0, since.0].map(|at| at.to_string());
-        let [until, since] = numbers;
-        let (from, count) = (from.to_string(), AUDIT_PAGE_SIZE.to_string());
-        let arguments = [until, since, from, count];
-        let members = rows::to_texts(self.call_script(&LIST_AUDIT, &arguments).await?)?;
-        members.iter().map(|member| AuditRecord::from_stored(member)).collect()
-    }
+/// The place of a record in the set, whose members are ordered by their bytes: its time, then its id.
+fn sort_text(at: Timestamp, id: &str) -> String {
+    format!("{:020} {id}", at.0.max(0))
 }
 
 #[async_trait]
@@ -81,7 +64,7 @@ impl AuditLog for RedisStore {
     async fn append_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
         let arguments: Vec<String> = records
             .iter()
-            .flat_map(|record| [record.at.0.to_string(), record.id.clone(), record.to_stored()])
+            .flat_map(|record| [sort_text(record.at, &record.id), record.to_stored()])
             .collect();
         self.call_script(&APPEND_AUDIT, &arguments).await.map(drop)
     }
@@ -92,33 +75,15 @@ impl AuditLog for RedisStore {
         before: Option<&AuditPosition>,
         max: usize,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        // A map, since records that are appended between two pages shift the others, which are then read twice.
-        let mut found: BTreeMap<AuditPosition, AuditRecord> = BTreeMap::new();
-        let until = before.map_or(Timestamp(i64::MAX), |before| before.at);
-        let mut from = 0;
-        // Records of one time have no order in Redis: all of the last time must be read before the list is cut off.
-        loop {
-            let page = self.read_audit_page(since, until, from).await?;
-            from += AUDIT_PAGE_SIZE;
-            let is_last = page.len() < AUDIT_PAGE_SIZE;
-            let oldest = page.last().map(|record| record.at);
-            let is_wanted =
-                |record: &AuditRecord| before.is_none_or(|before| record.position() < *before);
-            let wanted = page.into_iter().filter(is_wanted);
-            found.extend(wanted.map(|record| (record.position(), record)));
-            let is_full = || {
-                let last = found.keys().rev().nth(max.saturating_sub(1));
-                last.is_some_and(|last| oldest.is_some_and(|oldest| oldest < last.at))
-            };
-            if is_last || max == 0 || is_full() {
-                break;
-            }
-        }
-        Ok(found.into_values().rev().take(max).collect())
+        let before = before.map(|place| format!("({}", sort_text(place.at, &place.id)));
+        let since = format!("[{}", sort_text(since, ""));
+        let arguments = [before.unwrap_or_else(|| "+".to_owned()), since, max.to_string()];
+        let members = rows::to_texts(self.call_script(&LIST_AUDIT, &arguments).await?)?;
+        members.iter().map(|member| AuditRecord::from_stored(member)).collect()
     }
 
     async fn forget_audit(&self, before: Timestamp, max: usize) -> Result<(), StoreError> {
-        let arguments = [before.0.to_string(), max.to_string()];
+        let arguments = [format!("({}", sort_text(before, "")), max.to_string()];
         self.call_script(&FORGET_AUDIT, &arguments).await.map(drop)
     }
 }

@@ -92,6 +92,28 @@ pub fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
 /// # Errors
 /// When a value is missing or invalid, the id exists already, or the store fails.
 pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
+    let server = build(app, new)?;
+    insert(app, server).await
+}
+
+/// Adds a server as it is after this change, in one step. If it is enabled, it is polled before this function returns.
+///
+/// # Errors
+/// As [`add`].
+pub async fn add_configured(
+    app: &App,
+    new: NewServer,
+    change: ServerChange,
+) -> Result<Server, AdminError> {
+    check_change(&change)?;
+    let mut server = build(app, new)?;
+    change.apply(&mut server);
+    let server = insert(app, server).await?;
+    poll_if_enabled(app, server).await
+}
+
+/// Returns the new server.
+fn build(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if new.url.trim().is_empty() || new.secret.trim().is_empty() {
         return Err(AdminError::Incomplete);
     }
@@ -108,6 +130,10 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if let Some(multiplier) = new.load_multiplier {
         server.load_multiplier = check_multiplier(multiplier)?;
     }
+    Ok(server)
+}
+
+async fn insert(app: &App, server: Server) -> Result<Server, AdminError> {
     check_url_is_free(&app.pool.list_servers().await?, &server.url, Some(&server.id))?;
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
@@ -149,27 +175,37 @@ pub async fn find(app: &App, id: &str) -> Result<Server, AdminError> {
 /// When there is no server of this id, a value is invalid, or the store fails.
 pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server, AdminError> {
     let id = ServerId(id.to_owned());
+    check_change(&change)?;
     if let Some(url) = &change.url {
-        check_url(url)?;
         check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
-    for url in change.join_url.iter().flatten() {
-        check_url(url)?;
-    }
-    if let Some(multiplier) = change.load_multiplier {
-        check_multiplier(multiplier)?;
-    }
     let state = change.state;
-    let before = app.pool.find_server(&id).await?;
+    let before = app.pool.find_server(&id).await.ok().flatten();
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     let (host, state_name) = (server.hostname(), server.state.name());
     app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host, state = state_name, by = %origin::actor(), "server changed");
     record_change(app, "server.update", before.as_ref(), Some(&server)).await;
-    if state != Some(AdminState::Enabled) || server.accepts_meetings() {
+    match state {
+        Some(AdminState::Enabled) => poll_if_enabled(app, server).await,
+        _ => Ok(server),
+    }
+}
+
+/// Checks the values of a change.
+fn check_change(change: &ServerChange) -> Result<(), AdminError> {
+    change.url.as_deref().map_or(Ok(()), check_url)?;
+    change.join_url.iter().flatten().try_for_each(|url| check_url(url))?;
+    change.load_multiplier.map_or(Ok(()), |multiplier| check_multiplier(multiplier).map(drop))
+}
+
+/// Polls a server that is enabled and does not accept meetings yet.
+async fn poll_if_enabled(app: &App, server: Server) -> Result<Server, AdminError> {
+    if server.state != AdminState::Enabled || server.accepts_meetings() {
         return Ok(server);
     }
+    let id = server.id.clone();
     let polled = poll::poll_server(app, server, false, None).await?;
     Ok(polled.ok_or(AdminError::Unknown(id))?.server)
 }

@@ -105,7 +105,7 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
     change.name.as_deref().map_or(Ok(()), check_name)?;
     change.secrets.as_deref().map_or(Ok(()), check_secrets)?;
     let name = change.name.clone().unwrap_or_default();
-    let before = app.tenants.find_tenant(id).await?;
+    let before = app.tenants.find_tenant(id).await.ok().flatten();
     let updated = app.tenants.update_tenant(id, change).await;
     app.tenant_cache.invalidate();
     match updated? {
@@ -125,7 +125,7 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
 /// # Errors
 /// When there is no tenant of this id, or the store fails.
 pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
-    let before = app.tenants.find_tenant(id).await?;
+    let before = app.tenants.find_tenant(id).await.ok().flatten();
     let removed = app.tenants.remove_tenant(id).await;
     app.tenant_cache.invalidate();
     if !removed? {
@@ -187,7 +187,7 @@ fn to_json(setting: &TenantSetting) -> serde_json::Value {
 /// # Errors
 /// When there is no setting of this id, or the store fails.
 pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
-    let settings = app.tenants.list_tenant_settings(None).await?;
+    let settings = app.tenants.list_tenant_settings(None).await.unwrap_or_default();
     let removed = app.tenants.remove_tenant_setting(id).await;
     app.tenant_cache.invalidate();
     if !removed? {

@@ -9,16 +9,18 @@ use bytes::Bytes;
 use domain::tenant::Lrs;
 use domain::{Server, Tenant};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::blocking::COMPUTING;
 use crate::context::App;
 use crate::ports::{BackendBody, BackendCall, CallPriority, CallTimeouts};
+use crate::state::IssuedToken;
 
 /// Timeouts of calls to Keycloak. Users are waiting for the meeting.
 const KEYCLOAK_TIMEOUTS: CallTimeouts = CallTimeouts { connect_ms: 1_000, response_ms: 3_000 };
 /// Maximum time to get a token.
 const TOKEN_DEADLINE: Duration = Duration::from_secs(4);
+/// Longest life of a token that is believed, in seconds.
+const MAX_LIFETIME_S: u64 = 86_400;
 /// Maximum length of a response with a token, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
@@ -29,12 +31,11 @@ pub(crate) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Optio
     let endpoint = non_empty(&tenant.lrs.endpoint)?;
     let Lrs { kc_token_url, username, password, .. } = &tenant.lrs;
     let access = match non_empty(kc_token_url) {
-        Some(url) => match timeout(TOKEN_DEADLINE, fetch_keycloak_token(app, url, &tenant.lrs))
-            .await
-        {
-            Ok(token) => token.map(|token| json!({ "lrs_endpoint": endpoint, "lrs_token": token })),
-            Err(_) => Err("no response in time".to_owned()),
-        },
+        Some(url) => {
+            let fetch = fetch_keycloak_token(app, url, &tenant.lrs);
+            let token = app.keycloak_tokens.find_or_fetch(tenant, TOKEN_DEADLINE, fetch).await;
+            token.map(|token| json!({ "lrs_endpoint": endpoint, "lrs_token": token }))
+        }
         None => match (non_empty(username), non_empty(password)) {
             (Some(username), Some(password)) => Ok(json!({
                 "lrs_endpoint": endpoint, "lrs_username": username, "lrs_password": password,
@@ -68,7 +69,7 @@ fn non_empty(field: &Option<String>) -> Option<&str> {
 }
 
 /// Gets a token from Keycloak by the password grant.
-async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
+async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<IssuedToken, String> {
     let mut form = Query::default();
     form.push("grant_type", "password");
     for (name, value) in [
@@ -99,5 +100,11 @@ async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String,
     }
     let body: Option<Value> = serde_json::from_slice(&response.body).ok();
     let token = body.as_ref().and_then(|body| body.get("access_token")?.as_str());
-    token.map(str::to_owned).ok_or_else(|| "Keycloak answered without a token".to_owned())
+    let token = token.ok_or("Keycloak answered without a token")?.to_owned();
+    let seconds = body
+        .as_ref()
+        .and_then(|body| body.get("expires_in")?.as_u64())
+        .unwrap_or(0)
+        .min(MAX_LIFETIME_S);
+    Ok(IssuedToken { token, lifetime: Duration::from_secs(seconds) })
 }

@@ -53,6 +53,8 @@ fn a_call_is_answered_and_asked_for_its_pin() {
 
 #[test]
 fn the_originals_words_are_kept_for_others_than_freeswitch() {
+    let name = ChannelText::new("a\nb\u{1}", Dialect::Original);
+    assert_eq!(name.as_str(), "a\nb");
     let hostile = r#"a\b ${x} $${y} $ "<'>&"#;
     let (expression, actions) = read(&bridge(hostile, Dialect::Original).to_xml(Dialect::Original));
     let escaped = r#"a\\b \${x} $\${y} $ "<'>&"#;

@@ -19,6 +19,7 @@ pub enum CallbacksCommand {
     },
 }
 
+/// Runs a command; without one, callbacks are listed.
 pub(super) async fn run(
     context: &CommandContext,
     command: Option<CallbacksCommand>,

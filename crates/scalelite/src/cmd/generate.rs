@@ -8,8 +8,15 @@ use clap_complete::Shell;
 
 use super::CommandFailure;
 
-/// Writes `man/*.1` and `completions/*` below a directory.
+/// In place of a directory.
+const APPLY_SCHEMA: &str = "apply-schema";
+
+/// Writes `man/*.1` and `completions/*` below a directory, or prints the schema of the files of `apply`.
 pub fn run(command: &Command, dir: &Path) -> Result<(), CommandFailure> {
+    if dir.as_os_str() == APPLY_SCHEMA {
+        super::apply::print_schema();
+        return Ok(());
+    }
     write(command, dir)
         .map_err(|error| CommandFailure(format!("ERROR: {}: {error}", dir.display())))
 }

@@ -2,6 +2,7 @@
 //! result; commands that the original has as rake tasks print the same texts.
 
 mod actor;
+pub mod apply;
 pub mod audit;
 pub mod backup;
 pub mod callbacks;

@@ -93,14 +93,15 @@ fn refuse(state: &HttpState, request: &ApiRequest) -> HttpResponse {
 
 /// Reads what FreeSWITCH says of the call.
 fn read_call(parameters: &Query, request: &ApiRequest) -> PhoneCall {
-    let text = |name: &str| parameters.get(name).unwrap_or_default().trim().to_owned();
+    let text = |name: &str| parameters.get(name).unwrap_or_default().into_owned();
+    let not_blank = |text: String| if text.trim().is_empty() { String::new() } else { text };
     let is_true = |name: &str| parameters.get(name).is_some_and(|value| value == "true");
     let dialled = ["variable_sip_to_user", "variable_sip_req_user", "Caller-RDNIS"];
     PhoneCall {
         section: text("section"),
-        destination: text("Caller-Destination-Number"),
+        destination: not_blank(text("Caller-Destination-Number")),
         dialled: dialled.into_iter().map(text).filter(|number| !number.is_empty()).collect(),
-        pin: text("variable_pin"),
+        pin: not_blank(text("variable_pin")),
         caller: CallerId {
             name: parameters.get("Caller-Caller-ID-Name").unwrap_or_default().into_owned(),
             hides_name: is_true("Caller-Privacy-Hide-Name"),

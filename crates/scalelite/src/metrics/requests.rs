@@ -45,6 +45,8 @@ const CALLS: &[&str] = &[
     "watch",
     "player",
     "moved",
+    "console",
+    "fsapi",
     "getServers",
     "getServerInfo",
     "addServer",

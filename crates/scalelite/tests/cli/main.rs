@@ -1,5 +1,6 @@
 //! Tests of the command line of the built binary.
 
+mod apply;
 mod config;
 mod doctor;
 mod env_file;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testkit::deployment::TestDeployment;
 use testkit::process;
-use testkit::product::{ClientResponse, Product};
+use testkit::product::{ClientResponse, Product, Setup};
 
 use crate::tools::send;
 
@@ -12,9 +12,14 @@ pub(crate) const API: &str = "/scalelite/api/v1";
 
 /// Makes a token with these arguments of `tokens create`; returns its secret.
 pub(crate) async fn make_token(deployment: &TestDeployment, arguments: &str) -> String {
+    make_token_in(deployment.product.setup(), arguments).await
+}
+
+/// The same in any setup.
+pub(crate) async fn make_token_in(setup: &Setup, arguments: &str) -> String {
     let arguments: Vec<&str> =
         ["tokens", "create"].into_iter().chain(arguments.split(' ')).collect();
-    let output = process::run(deployment.product.setup(), &arguments).await.unwrap();
+    let output = process::run(setup, &arguments).await.unwrap();
     assert_eq!(output.exit_code, 0, "{output:?}");
     output.stdout.trim_end().to_owned()
 }

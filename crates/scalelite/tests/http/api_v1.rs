@@ -175,6 +175,7 @@ async fn a_token_of_a_tenant_sees_only_what_is_its_own() {
     assert_eq!(api.get(&format!("/meetings?tenant={beta}")).await["items"], json!([]));
     for (request, body) in [
         ("GET /foreign-meetings".to_owned(), None),
+        ("GET /meetings/a-room/placement".to_owned(), None),
         ("GET /imports".to_owned(), None),
         ("POST /callbacks/retry".to_owned(), None),
         ("POST /tenants".to_owned(), Some(json!({ "name": "x", "secrets": ["y"] }))),

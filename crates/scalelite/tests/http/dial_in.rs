@@ -80,7 +80,7 @@ async fn callers_are_asked_for_their_pin_and_connected() {
     assert_eq!(connected, "bridge_to_bbb_server", "{text}");
     assert!(text.contains(&format!("sofia/external/{pin}@127.0.0.1")), "{text}");
     assert!(text.contains("=__system_id___/__action application__x"), "{text}");
-    assert!(!text.contains('$') && text.matches("<action ").count() == 3, "{text}");
+    assert!(!text.contains("${") && text.matches("<action ").count() == 3, "{text}");
     // A breakout room has one more digit.
     assert_eq!(ask(product, &format!("&variable_pin={pin}1")).await.0, "bridge_to_bbb_server");
 

@@ -1,6 +1,9 @@
 //! Learning record stores of tenants: the credentials that a create sends to the server, and a
 //! create for which Keycloak issues no token.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -102,4 +105,63 @@ async fn a_create_succeeds_without_a_token() {
     let log = deployment.product.log();
     assert!(log.contains("learning record store left out of create"), "{log}");
     assert!(!log.contains("k3&y") && !log.contains("hidden"), "{log}");
+}
+
+/// A Keycloak that answers each request with the next of these, and the last one for ever; counts the requests.
+async fn start_many_answers(
+    answers: &'static [(&'static str, &'static str)],
+) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.windows(9).any(|part| part == b"password=") {
+                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            let (status, body) = answers[number.min(answers.len() - 1)];
+            let length = body.len();
+            let response = format!(
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(response.as_bytes()).await;
+        }
+    });
+    (url, count)
+}
+
+#[tokio::test]
+async fn creates_share_a_young_token_and_ask_for_another_one() {
+    let deployment = start_deployment_with(1, &[MULTITENANCY]).await;
+    let id = add_tenant(&deployment, "acme", "s1").await;
+    // The second token has expired when it arrives; then the password is refused.
+    let (url, asked) = start_many_answers(&[
+        ("200 OK", "{\"access_token\":\"t1\",\"expires_in\":0}"),
+        ("200 OK", "{\"access_token\":\"t2\",\"expires_in\":3600}"),
+        ("401 Unauthorized", "{\"error\":\"invalid_grant\"}"),
+    ])
+    .await;
+    let lrs = "https://lrs.example.test";
+    let set_password = async |password: &str| {
+        let line = ["tenants", "update-lrs-kc", &id, lrs, &url, "client", "hidden", "me", password];
+        run_command(&deployment, &line).await;
+    };
+    set_password("first").await;
+    for (token, count) in [("t1", 1), ("t2", 2), ("t2", 2), ("t2", 2)] {
+        let payload = send_create(&deployment).await.unwrap();
+        assert_payload(&deployment, &payload, &json!({ "lrs_endpoint": lrs, "lrs_token": token }));
+        assert_eq!(asked.load(Ordering::SeqCst), count);
+    }
+    // Another password is tried at once, as soon as the process knows of it, and a refusal is not asked for again and again.
+    set_password("second").await;
+    wait_until("refused", async || send_create(&deployment).await.is_none()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(send_create(&deployment).await, None);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
 }

@@ -9,6 +9,10 @@ mod api_v1;
 #[cfg(test)]
 mod api_v1_input;
 #[cfg(test)]
+mod api_v1_recordings;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod callbacks;

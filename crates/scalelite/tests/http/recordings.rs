@@ -13,8 +13,8 @@ use crate::tools::{assert_failed, assert_success, send};
 const FIRST_START_MS: i64 = 1_600_000_000_000;
 
 /// A balancer and its store.
-struct RecordingsDeployment {
-    product: Product,
+pub(crate) struct RecordingsDeployment {
+    pub(crate) product: Product,
     store: SqliteStore,
 }
 
@@ -30,7 +30,7 @@ impl RecordingsDeployment {
         Self { product, store }
     }
 
-    async fn with(settings: &[(&str, &str)], recordings: &[Recording]) -> Self {
+    pub(crate) async fn with(settings: &[(&str, &str)], recordings: &[Recording]) -> Self {
         let deployment = Self::new(settings).await;
         for recording in recordings {
             deployment.store.put_recording(recording).await.unwrap();
@@ -47,7 +47,7 @@ impl RecordingsDeployment {
         self.product.setup().folder().join(root).join(format).join(id)
     }
 
-    async fn call(&self, name: &str, query: &str) -> ClientResponse {
+    pub(crate) async fn call(&self, name: &str, query: &str) -> ClientResponse {
         self.product.call(name, query).await.unwrap()
     }
 
@@ -61,7 +61,7 @@ impl RecordingsDeployment {
     }
 }
 
-fn recording(id: &str, minutes: i64) -> Recording {
+pub(crate) fn recording(id: &str, minutes: i64) -> Recording {
     let format = |name: &str| PlaybackFormat {
         format: name.to_owned(),
         url: Some(format!("/playback/{name}/{id}/")),

@@ -140,6 +140,7 @@ impl ReplicaContext {
             revivals: self.revivals.clone(),
             suspect_checks: self.suspect_checks.clone(),
             wrong_pins: Arc::default(),
+            keycloak_tokens: Arc::default(),
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),

@@ -1,11 +1,11 @@
--- Appends records of the audit: time, id and JSON of each. A record that is there (by time and id) stays as it is.
+-- Appends records of the audit: time and id, and JSON, of each. A record that is there (by time and id) stays as it is. Members have the
+-- same score, and are ordered by their bytes: time, id, a NUL, JSON.
 local key = prefix .. 'own:audit'
 record_schema_version()
-for at = 3, #ARGV, 3 do
-  local is_known = false
-  for _, member in ipairs(call('ZRANGEBYSCORE', key, ARGV[at], ARGV[at])) do
-    is_known = is_known or cjson.decode(member).id == ARGV[at + 1]
+for at = 3, #ARGV, 2 do
+  local first, last = '[' .. ARGV[at] .. '\0', '(' .. ARGV[at] .. '\1'
+  if #call('ZRANGEBYLEX', key, first, last, 'LIMIT', 0, 1) == 0 then
+    call('ZADD', key, 0, ARGV[at] .. '\0' .. ARGV[at + 1])
   end
-  if not is_known then call('ZADD', key, ARGV[at], ARGV[at + 2]) end
 end
 return 1

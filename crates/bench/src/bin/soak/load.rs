@@ -19,7 +19,7 @@ const MAX_OPEN: usize = 2_000;
 /// Users who join each meeting.
 const JOINS: u32 = 2;
 /// How long clients wait.
-const PATIENCE: Duration = Duration::from_secs(15);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time between two recordings, and how long one is kept.
 const RECORDING_INTERVAL: Duration = Duration::from_secs(10);
 const RECORDING_KEPT: Duration = Duration::from_secs(60);
@@ -120,7 +120,7 @@ impl Shared {
             let index = usize::try_from((first + attempt) % count).unwrap_or_default();
             let port = *self.ports[index].lock().unwrap_or_else(PoisonError::into_inner);
             let request = new_request("GET", &signed_target(name, query));
-            if let Ok(Ok(response)) = timeout(PATIENCE, exchange(port, &request)).await {
+            if let Ok(Ok(response)) = timeout(CALL_TIMEOUT, exchange(port, &request)).await {
                 return Some(response);
             }
             sleep(Duration::from_millis(200)).await;

@@ -170,7 +170,7 @@ impl fmt::Display for Comparison {
         for (name, early, late) in &self.0 {
             writeln!(f, "| {name} | {early:.1} | {late:.1} | {:.2} |", late / early.max(1e-9))?;
         }
-        let verdict = if self.is_flat() { "flat" } else { "NOT flat" };
-        write!(f, "{verdict}: a growth of up to {MAX_GROWTH} or {NOISE} is noise")
+        let outcome = if self.is_flat() { "flat" } else { "NOT flat" };
+        write!(f, "{outcome}: a growth of up to {MAX_GROWTH} or {NOISE} is noise")
     }
 }

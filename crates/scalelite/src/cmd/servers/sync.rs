@@ -186,15 +186,11 @@ impl PoolSync<'_> {
         if !self.announce_change("add", &wanted.id, host) {
             return Ok(());
         }
-        let server = servers::add(&self.context.app, new_server).await.map_err(admin_failure)?;
-        let has_more = wanted.limits != ServerLimits::default() || wanted.join_url.is_some();
-        if wanted.enabled || has_more {
-            let state = wanted.enabled.then_some(AdminState::Enabled);
-            let join_url = wanted.join_url.clone();
-            let change = ServerChange { state, join_url, ..limits_change(wanted.limits) };
-            self.apply_change(&server, change).await?;
-        }
-        Ok(())
+        let state = wanted.enabled.then_some(AdminState::Enabled);
+        let join_url = wanted.join_url.clone();
+        let change = ServerChange { state, join_url, ..limits_change(wanted.limits) };
+        let added = servers::add_configured(&self.context.app, new_server, change).await;
+        added.map(drop).map_err(admin_failure)
     }
 
     async fn update(&self, server: &Server, wanted: &WantedServer) -> Result<(), CommandFailure> {

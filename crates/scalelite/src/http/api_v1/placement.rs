@@ -131,6 +131,8 @@ pub(super) async fn explain(
     query: TenantQuery,
     _: Nothing,
 ) -> Result<Reply<MeetingPlacementView>, Problem> {
+    // It shows all servers.
+    call.require_all_tenants()?;
     let found = find(&call, &query).await?;
     let key = found.meeting.key;
     let hypothetical = HypotheticalMeeting {

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use self::events::LiveStreams;
 use self::session::Viewer;
-use self::view::{Page, PageError, View};
+use self::view::{PageError, RenderedPage, View};
 use super::body::{self, IncomingBody};
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
@@ -167,7 +167,7 @@ async fn show(state: &Arc<HttpState>, viewer: &Viewer, path: &str, query: &str) 
     }
 }
 
-fn show_page(viewer: &Viewer, view: &View, page: &Page, target: &str) -> HttpResponse {
+fn show_page(viewer: &Viewer, view: &View, page: &RenderedPage, target: &str) -> HttpResponse {
     let path = target.split('?').next().unwrap_or_default();
     let links = NAVIGATION
         .iter()

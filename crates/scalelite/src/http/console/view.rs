@@ -32,7 +32,7 @@ pub(super) enum View {
 }
 
 /// A rendered page.
-pub(super) struct Page {
+pub(super) struct RenderedPage {
     pub(super) title: String,
     /// HTML that is sent again when it changes.
     pub(super) live: String,
@@ -102,7 +102,7 @@ impl View {
         &self,
         state: &Arc<HttpState>,
         viewer: &Viewer,
-    ) -> Result<Page, PageError> {
+    ) -> Result<RenderedPage, PageError> {
         match self {
             Self::Today => pages::today::render(state).await,
             Self::Server(id) => pages::server::render(state, viewer, id).await,
@@ -119,7 +119,7 @@ impl View {
     }
 }
 
-impl Page {
+impl RenderedPage {
     /// Renders the parts of a page.
     pub(super) fn new(
         title: impl Into<String>,

@@ -24,15 +24,15 @@ pub(super) async fn collect(source: &MetricsSource) -> MetricValues {
     let started = Instant::now();
     let mut values = MetricValues::default();
     let app = &source.app;
-    let (state, recordings) = tokio::join!(stores::check_state(app), stores::check_recordings(app));
-    values.append(state);
-    values.append(recordings);
-    let (servers, tenants, work) = tokio::join!(
+    // At the same time, so that a store that hangs costs its time once.
+    let (state, recordings, servers, tenants, work) = tokio::join!(
+        stores::check_state(app),
+        stores::check_recordings(app),
         in_time(servers::collect(app)),
         in_time(tenants::collect(app, &source.requests)),
         in_time(recordings::collect(app)),
     );
-    for found in [servers, tenants, work] {
+    for found in [Some(state), Some(recordings), servers, tenants, work] {
         values.append(found.unwrap_or_default());
     }
     events::collect(&app.meters, &mut values);

@@ -6,7 +6,7 @@ use askama::Template;
 use domain::Timestamp;
 
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use crate::http::state::HttpState;
 
 /// Records that are shown.
@@ -26,7 +26,7 @@ struct RecordRow {
     text: String,
 }
 
-pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
     let since = Timestamp(state.app.clock.now().0 - SHOWN_MS);
     let records = state.app.audit.list_audit(since, None, MAX_RECORDS).await?;
     let row = |record: &app::ports::AuditRecord| RecordRow {
@@ -35,5 +35,5 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, Pag
         text: app::audit::describe(record),
     };
     let page = AuditPage { records: records.iter().map(row).collect() };
-    Page::new("Audit", &page, None)
+    RenderedPage::new("Audit", &page, None)
 }

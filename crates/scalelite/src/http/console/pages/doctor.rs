@@ -6,7 +6,7 @@ use app::admin::doctor::check_servers;
 use app::ports::FindingLevel;
 use askama::Template;
 
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use crate::http::state::HttpState;
 
 #[derive(Template)]
@@ -23,7 +23,7 @@ struct FindingRow {
     advice: String,
 }
 
-pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
     let findings = check_servers(&state.app).await.into_iter().map(|finding| FindingRow {
         level: match finding.level {
             FindingLevel::Ok => "ok",
@@ -42,5 +42,5 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, Pag
         advice: String::new(),
     });
     let page = DoctorPage { findings: findings.collect(), parts: parts.collect() };
-    Page::new("Doctor", &page, None)
+    RenderedPage::new("Doctor", &page, None)
 }

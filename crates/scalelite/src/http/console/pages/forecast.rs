@@ -9,7 +9,7 @@ use domain::forecast::STEP_MS;
 
 use super::super::plot;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{DisplayNames, server_link};
 use crate::http::state::HttpState;
 
@@ -34,7 +34,7 @@ struct ForecastRow {
     limit: String,
 }
 
-pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     forecaster::refresh(app).await?;
@@ -82,5 +82,5 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, Pag
         plot: plot::draw(&frame, &[line]),
         servers: rows.take(MAX_SERVERS).collect(),
     };
-    Page::new("Forecast", &page, None)
+    RenderedPage::new("Forecast", &page, None)
 }

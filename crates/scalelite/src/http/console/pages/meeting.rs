@@ -11,7 +11,7 @@ use domain::{MeetingKey, Timestamp};
 use super::super::plot;
 use super::super::session::Viewer;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{meetings, server_link};
 use crate::http::state::HttpState;
 
@@ -52,7 +52,7 @@ pub(in super::super) async fn render(
     viewer: &Viewer,
     tenant: Option<String>,
     id: &str,
-) -> Result<Page, PageError> {
+) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let not_found = PageError::NotFound("meeting");
@@ -95,7 +95,7 @@ pub(in super::super) async fn render(
     let tenant = tenant.unwrap_or_default();
     let controls = MeetingActions { tenant: &tenant, id, form_key: &viewer.form_key };
     let may_end = viewer.may(Scope::MeetingsWrite);
-    Page::new(format!("Meeting {id}"), &page, may_end.then_some(&controls as _))
+    RenderedPage::new(format!("Meeting {id}"), &page, may_end.then_some(&controls as _))
 }
 
 /// Where the meeting would be placed now, with the costs of each candidate.

@@ -8,7 +8,7 @@ use domain::ServerId;
 
 use super::super::session::Viewer;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{DisplayNames, meeting_link, server_link};
 use crate::http::state::HttpState;
 
@@ -45,7 +45,7 @@ pub(in super::super) async fn render(
     state: &Arc<HttpState>,
     viewer: &Viewer,
     part: &str,
-) -> Result<Page, PageError> {
+) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let servers = app.pool.list_servers().await?;
@@ -73,7 +73,7 @@ pub(in super::super) async fn render(
         meetings: meetings.iter().take(MAX_MEETINGS).map(row).collect(),
     };
     let search = Search { label: "Part of a meetingID", text: part };
-    Page::new("Meetings", &page, Some(&search as _))
+    RenderedPage::new("Meetings", &page, Some(&search as _))
 }
 
 /// What is special about a meeting, in a word.

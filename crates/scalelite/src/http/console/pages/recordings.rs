@@ -10,7 +10,7 @@ use domain::recording::catalog::{RecordingFilter, TenantScope};
 
 use super::super::session::Viewer;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use crate::http::state::HttpState;
 
 /// Recordings that are listed at most.
@@ -52,13 +52,13 @@ struct ArchiveRow {
 
 #[derive(Template)]
 #[template(source = "", ext = "html")]
-struct Nothing;
+struct EmptyPart;
 
 pub(in super::super) async fn render(
     state: &Arc<HttpState>,
     viewer: &Viewer,
     part: &str,
-) -> Result<Page, PageError> {
+) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let (mut recordings, mut archives) = (Vec::new(), Vec::new());
@@ -102,7 +102,7 @@ pub(in super::super) async fn render(
         archives: archives.iter().filter(is_open).map(row).collect(),
     };
     // Everything is in the part with forms: the page is not live.
-    Page::new("Recordings", &Nothing, Some(&page as _))
+    RenderedPage::new("Recordings", &EmptyPart, Some(&page as _))
 }
 
 impl RecordingRow {

@@ -10,7 +10,7 @@ use domain::{AdminState, ServerId};
 
 use super::super::session::Viewer;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{meeting_link, server_link, today};
 use crate::http::state::HttpState;
 
@@ -48,7 +48,7 @@ pub(in super::super) async fn render(
     state: &Arc<HttpState>,
     viewer: &Viewer,
     id: &str,
-) -> Result<Page, PageError> {
+) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let id = ServerId(id.to_owned());
@@ -102,7 +102,7 @@ pub(in super::super) async fn render(
     let controls =
         ServerActions { id: &id.0, form_key: &viewer.form_key, state: server.state.name() };
     let may_change = viewer.may(Scope::ServersWrite);
-    Page::new(server.hostname(), &page, may_change.then_some(&controls as _))
+    RenderedPage::new(server.hostname(), &page, may_change.then_some(&controls as _))
 }
 
 /// Returns the state that an action of a form sets.

@@ -6,7 +6,7 @@ use app::admin::tenants::TenantError;
 use askama::Template;
 
 use super::super::session::Viewer;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::link;
 use crate::http::state::HttpState;
 
@@ -30,7 +30,7 @@ struct TenantRow {
 pub(in super::super) async fn render(
     state: &Arc<HttpState>,
     viewer: &Viewer,
-) -> Result<Page, PageError> {
+) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let to_page_error = |error: TenantError| match error {
         TenantError::Store(error) => PageError::Store(error),
@@ -57,5 +57,5 @@ pub(in super::super) async fn render(
         }
     });
     let page = TenantsPage { tenants: rows.collect(), is_multitenant: app.policy.multitenancy };
-    Page::new("Tenants", &page, None)
+    RenderedPage::new("Tenants", &page, None)
 }

@@ -15,7 +15,7 @@ use domain::{AdminState, Server, Timestamp, twins};
 
 use super::super::plot;
 use super::super::show;
-use super::super::view::{Page, PageError};
+use super::super::view::{PageError, RenderedPage};
 use super::{DisplayNames, meeting_link, server_link};
 use crate::http::state::HttpState;
 
@@ -76,7 +76,7 @@ struct PartRow {
     detail: String,
 }
 
-pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, PageError> {
+pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
     let app = &state.app;
     let now = app.clock.now();
     let mut servers = app.pool.list_servers().await?;
@@ -104,7 +104,7 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<Page, Pag
         imports: imports.into_iter().collect(),
         parts: parts.iter().map(PartRow::new).collect(),
     };
-    Page::new("Today", &today, None)
+    RenderedPage::new("Today", &today, None)
 }
 
 impl PoolMember {
