@@ -226,7 +226,8 @@ mod tests {
     async fn a_callback_without_content_is_a_get() {
         let (port, request) = respond_once("HTTP/1.1 200 OK\r\n\r\n").await;
         let url = format!("http://localhost:{port}/all?a=b%20c#d");
-        let callback = CallbackRequest { url, bearer_token: None, headers: Vec::new(), content: None };
+        let callback =
+            CallbackRequest { url, bearer_token: None, headers: Vec::new(), content: None };
         assert_eq!(test_client("localhost").send_callback(callback).await, Ok(200));
         let request = request.await.unwrap();
         assert!(request.starts_with("GET /all?a=b%20c HTTP/1.1\r\n"), "{request}");

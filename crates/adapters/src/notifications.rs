@@ -33,7 +33,9 @@ pub fn minute_of_day(time: Timestamp) -> u32 {
 }
 
 fn show_time(time: Timestamp) -> String {
-    jiff::Timestamp::from_second(time.0.div_euclid(1000)).map(|time| time.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(time.0.div_euclid(1000))
+        .map(|time| time.to_string())
+        .unwrap_or_default()
 }
 
 /// Posts notifications as JSON.
@@ -55,7 +57,11 @@ impl Webhook {
 /// The signature of a body: HMAC-SHA256 in hexadecimal digits.
 fn sign(secret: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let digits = hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hmac::sign(&key, body)
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     format!("sha256={digits}")
 }
 
@@ -159,8 +165,9 @@ impl Mail {
             "NOTIFY_SMTP_URL: it must be smtps://NAME:PASSWORD@HOST, smtp://HOST?tls=required or smtp://HOST".to_owned()
         })?;
         let transport = builder.timeout(Some(MAIL_TIMEOUT)).build();
-        let from = settings.from.parse().map_err(|_| address_error("NOTIFY_EMAIL_FROM"))?;
-        let to: Mailboxes = settings.to.parse().map_err(|_| address_error("NOTIFY_EMAIL_TO"))?;
+        let from =
+            settings.from.parse::<Mailbox>().map_err(|_| address_error("NOTIFY_EMAIL_FROM"))?;
+        let to = settings.to.parse::<Mailboxes>().map_err(|_| address_error("NOTIFY_EMAIL_TO"))?;
         if to.iter().next().is_none() {
             return Err(address_error("NOTIFY_EMAIL_TO"));
         }

@@ -135,7 +135,12 @@ async fn attempt_delivery(
 ) -> Result<DeliveryOutcome, StoreError> {
     let request = if message.topic == MessageTopic::MeetingEnded {
         // As BBB sends it: nothing is signed.
-        Some(CallbackRequest { url: message.url.clone(), bearer_token: None, headers: Vec::new(), content: None })
+        Some(CallbackRequest {
+            url: message.url.clone(),
+            bearer_token: None,
+            headers: Vec::new(),
+            content: None,
+        })
     } else {
         match find_signing_secret(app, message).await? {
             Some(secret) => build_request(app, message, &secret),

@@ -4,12 +4,14 @@
 use domain::health::HealthState;
 use domain::{AdminState, Server, Timestamp, server};
 
+use super::NotificationCenter;
 use super::problem::{Problem, ProblemKind};
 use super::transitions::TransitionLog;
-use super::NotificationCenter;
 use crate::admin::capacity::{MINUTES_AHEAD, PoolCapacity, forecast_capacity};
 use crate::context::App;
-use crate::ports::{ArchiveRecord, ImportStage, KeyedRequest, OutboxMessage, RequestClaim, StoreError};
+use crate::ports::{
+    ArchiveRecord, ImportStage, KeyedRequest, OutboxMessage, RequestClaim, StoreError,
+};
 
 /// Archives that are looked at, those that changed last.
 const MAX_ARCHIVES: u32 = 200;
@@ -96,7 +98,8 @@ fn find_shortage(servers: &[Server], capacity: &PoolCapacity) -> Option<Problem>
     let problem = |kind, reason: &str| Some(Problem::new(kind, "", "the pool", reason));
     if !servers.iter().any(Server::accepts_meetings) {
         let was_never_asked = |server: &Server| {
-            server.state == AdminState::Enabled && !server.is_online()
+            server.state == AdminState::Enabled
+                && !server.is_online()
                 && server.health.last_failure.is_none()
         };
         if servers.is_empty() || servers.iter().any(was_never_asked) {
@@ -114,10 +117,15 @@ fn find_shortage(servers: &[Server], capacity: &PoolCapacity) -> Option<Problem>
     let mut times = MINUTES_AHEAD.iter().zip(places);
     let (minutes, _) = times.find(|(_, places)| *places < ONE_PLACE)?;
     match minutes {
-        0 => problem(ProblemKind::NoPlaces, "All servers have as many users or meetings as their limits allow."),
+        0 => problem(
+            ProblemKind::NoPlaces,
+            "All servers have as many users or meetings as their limits allow.",
+        ),
         _ => problem(
             ProblemKind::NoPlacesAhead,
-            &format!("In {minutes} minutes the users that are expected reach the limits of all servers."),
+            &format!(
+                "In {minutes} minutes the users that are expected reach the limits of all servers."
+            ),
         ),
     }
 }
@@ -162,11 +170,11 @@ mod tests {
         assert_eq!(kinds(&[], &none), [], "a pool that is being set up");
         let mut new = server("new", false);
         new.health.last_failure = None;
-        assert_eq!(kinds(&[new.clone()], &none), [], "not asked yet");
+        assert_eq!(kinds(&[new], &none), [], "not asked yet");
         let (one, mut other) = (server("one", true), server("other", false));
         assert_eq!(kinds(&[one.clone(), other.clone()], &none), [ProblemKind::ServerOffline]);
         let both = [ProblemKind::ServerOffline, ProblemKind::NoServer];
-        assert_eq!(kinds(&[other.clone()], &none), both);
+        assert_eq!(kinds(std::slice::from_ref(&other), &none), both);
         other.state = AdminState::Disabled;
         assert_eq!(kinds(&[other], &none), [ProblemKind::NoServer]);
         let full = |places| PoolCapacity { free_places: Some(places), ..PoolCapacity::default() };

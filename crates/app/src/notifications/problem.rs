@@ -67,7 +67,9 @@ impl ProblemKind {
             Self::ServerOffline => format!("{subject} is offline."),
             Self::NoServer => "No server takes new meetings.".to_owned(),
             Self::NoPlaces => "All places of the pool are taken.".to_owned(),
-            Self::NoPlacesAhead => "By the forecast all places of the pool will be taken.".to_owned(),
+            Self::NoPlacesAhead => {
+                "By the forecast all places of the pool will be taken.".to_owned()
+            }
             Self::ArchiveQuarantined => format!("The recording {subject} cannot be imported."),
             Self::CallbackGivenUp => format!("A callback to {subject} was given up."),
             Self::PartFailed => format!("{subject} has failed."),
@@ -181,7 +183,6 @@ pub fn find_part_problems(parts: &[PartReport], balancer: &str) -> Vec<Problem> 
     };
     parts.iter().filter_map(to_problem).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

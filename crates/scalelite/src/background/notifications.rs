@@ -25,7 +25,11 @@ const PROCESS_INTERVAL: Duration = Duration::from_secs(2);
 const SEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the jobs, if there is a channel.
-pub(super) fn start(wired: &WiredApp, watches_pool: bool, runner: &JobRunner) -> Vec<JoinHandle<()>> {
+pub(super) fn start(
+    wired: &WiredApp,
+    watches_pool: bool,
+    runner: &JobRunner,
+) -> Vec<JoinHandle<()>> {
     let Some(center) = &wired.notifications else { return Vec::new() };
     let mut tasks = vec![runner.start(ProcessWatch {
         center: center.clone(),

@@ -5,7 +5,11 @@ use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 
 /// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
-pub(super) fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
+pub(super) fn run_rake(
+    config: Config,
+    sources: &Sources,
+    tasks: &[String],
+) -> Result<(), CommandFailure> {
     if let Some(result) = cmd::rake::run_without_store(tasks) {
         return result;
     }

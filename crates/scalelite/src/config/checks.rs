@@ -95,7 +95,8 @@ impl Config {
 
     fn check_notifications(&self) -> Result<(), String> {
         let url = self.notify_webhook_url.as_ref().map(|Secret(url)| url.as_str());
-        let is_usable = |url: &str| domain::server::hostname(url).is_some_and(|host| !host.is_empty());
+        let is_usable =
+            |url: &str| domain::server::hostname(url).is_some_and(|host| !host.is_empty());
         if url.is_some_and(|url| !is_usable(url)) {
             return Err("NOTIFY_WEBHOOK_URL: it must be an http:// or https:// URL".to_owned());
         }

@@ -13,8 +13,8 @@ use super::sources::Sources;
 use super::values::{
     AcmeChallenges, AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting,
     Formats, GraceSeconds, HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names,
-    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, QuietHoursSetting, Seconds, Secret,
-    SettingValue, StoreUrl, Threshold,
+    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, QuietHoursSetting, Seconds,
+    Secret, SettingValue, StoreUrl, Threshold,
 };
 
 settings! {
@@ -379,8 +379,7 @@ settings! {
         notify_email_to: Option<String> = "NOTIFY_EMAIL_TO" or "";
         /// Sender of e-mails.
         notify_email_from: Option<String> = "NOTIFY_EMAIL_FROM" or "";
-        /// Time of each day in which only critical notifications are sent, where the balancer runs, e.g. 22:00-06:00. All others
-        /// follow afterwards, if they are still true.
+        /// When only critical notifications are sent, by the clock of the machine, e.g. 22:00-06:00. All others follow afterwards.
         notify_quiet_hours: Option<QuietHoursSetting> = "NOTIFY_QUIET_HOURS" or "";
     }
     "Backups" {

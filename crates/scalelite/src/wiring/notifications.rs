@@ -32,7 +32,11 @@ pub fn build_center(config: &Config) -> Result<Option<Arc<NotificationCenter>>, 
     }
     let rules = NotificationRules {
         balancer: host_name(),
-        console: config.url_host.as_ref().map(PublicHost::authority).map(|host| format!("https://{host}")),
+        console: config
+            .url_host
+            .as_ref()
+            .map(PublicHost::authority)
+            .map(|host| format!("https://{host}")),
         quiet_hours: config.notify_quiet_hours.map(|QuietHoursSetting(hours)| hours),
         minute_of_day,
     };
