@@ -117,8 +117,8 @@ fn bridge_call(
     dialect: Dialect,
     length: PinLength,
 ) -> PhoneAnswer {
-    let mut log = RequestLog::default();
-    log.meeting = Some(found.meeting.key.id.clone());
+    let meeting = Some(found.meeting.key.id.clone());
+    let mut log = RequestLog { meeting, ..RequestLog::default() };
     log.name_server(app, &found.server);
     let Some(host) = SipHost::parse(found.server.hostname()) else {
         let dialplan = Some(Dialplan::AskAgain { number, length });

@@ -1,10 +1,12 @@
 //! The command line: commands and their arguments, and the function that runs each of them.
 
 mod callbacks;
+mod creation;
+mod demo;
 mod meetings;
 mod notify;
 mod placement;
-mod rake;
+mod rake_tasks;
 pub mod recordings;
 mod secret_argument;
 mod servers;
@@ -17,7 +19,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::cmd::check::MonitorState;
 use crate::cmd::status::{Column, StatusTable};
@@ -25,9 +27,9 @@ use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
-use crate::wiring::data_dir::Creation;
 
 use self::callbacks::CallbacksCommand;
+pub use self::demo::DemoArgs;
 use self::meetings::MeetingsCommand;
 use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
@@ -222,17 +224,6 @@ enum Command {
     },
 }
 
-/// Options of the demo.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DemoArgs {
-    /// Number of simulated servers.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub servers: u16,
-    /// How many times faster than in reality meetings start and end.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub speed: u32,
-}
-
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
@@ -308,7 +299,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         Command::Notify { command: NotifyCommand::Test } => cmd::notify::run_test(&config, sources),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        Command::Rake { tasks } => rake::run_rake(config, sources, &tasks),
+        Command::Rake { tasks } => rake_tasks::run_rake(config, sources, &tasks),
         Command::Apply(args) => cmd::apply::run(&config, sources, &args),
         Command::Backup { file } => cmd::backup::run_backup(&config, sources, &file),
         Command::Restore(restore) => cmd::backup::run_restore(&config, sources, &restore),
@@ -318,25 +309,12 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
             cmd::migrate_store::run(&config, sources, &arguments)
         }
         command => {
-            let creation = creation_for(&command);
+            let creation = creation::creation_for(&command);
             cmd::run_once(&config, sources, creation, async move |context| {
                 run_command(context, command).await
             })
         }
     }
-}
-
-/// What a command may create: only those that add something make a store.
-fn creation_for(command: &Command) -> Creation {
-    let adds = match command {
-        Command::Servers(ServersArgs { command: Some(command), .. }) => command.adds_servers(),
-        Command::Tenants { command: Some(command) } => {
-            matches!(command, TenantsCommand::Add { .. })
-        }
-        Command::Recordings { command } => command.adds_recordings(),
-        _ => false,
-    };
-    if adds { Creation::NamedStore } else { Creation::Nothing }
 }
 
 async fn run_command(

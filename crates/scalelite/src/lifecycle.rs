@@ -6,6 +6,7 @@ pub mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::App;
 use app::audit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -115,12 +116,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         if let Some(listener) = listener {
             let url = listener.url();
             tracing::info!(url, state_store, recording_store, settings, version, "listening");
-            if let Some(management) = &management_listener {
-                tracing::info!(url = management.url(), "management API listening");
-            }
-            if let Some(tls) = &tls {
-                tracing::info!(url = tls.url(), "HTTPS listening");
-            }
+            tell_others(management_listener.as_ref(), tls.as_ref());
             let listeners = Listeners { public: listener, tls, management: management_listener };
             serve_until(config, current.clone(), listeners, stop.clone()).await;
         } else {
@@ -142,15 +138,30 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
         let _ = job.await;
     }
     signals.abort();
-    let writing = audit::write_queue(&wired.app);
-    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
-        let (records, lost) = wired.app.audit_queue.count();
-        tracing::warn!(records, lost, "changes not recorded in the audit");
-    }
+    write_last_changes(&wired.app).await;
     // Until now: a stop that takes long is no reason to be killed.
     watchdog.inspect(JoinHandle::abort);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says in the log which sockets there are besides that of the front-ends.
+fn tell_others(management: Option<&Listener>, tls: Option<&TlsParts>) {
+    if let Some(management) = management {
+        tracing::info!(url = management.url(), "management API listening");
+    }
+    if let Some(tls) = tls {
+        tracing::info!(url = tls.url(), "HTTPS listening");
+    }
+}
+
+/// Writes what the audit has queued.
+async fn write_last_changes(app: &App) {
+    let writing = audit::write_queue(app);
+    if !matches!(timeout(LAST_WRITE_TIME, writing).await, Ok(Ok(_))) {
+        let (records, lost) = app.audit_queue.count();
+        tracing::warn!(records, lost, "changes not recorded in the audit");
+    }
 }
 
 /// Opens the socket of the management API, if it has one of its own.

@@ -11,7 +11,7 @@ use crate::admin::servers::{check_multiplier, check_url};
 
 /// What is wrong with a wanted state, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct FileProblem {
     /// The place in the file, such as `servers[1].url`.
     pub path: String,
     /// What is wrong, without any secret.
@@ -20,7 +20,7 @@ pub struct Problem {
 
 /// Returns everything that is wrong with a wanted state; nothing is to be applied unless the list is empty.
 #[must_use]
-pub fn check(wanted: &WantedState, present: &PresentState) -> Vec<Problem> {
+pub fn check(wanted: &WantedState, present: &PresentState) -> Vec<FileProblem> {
     let mut problems = Vec::new();
     let servers = wanted.servers.as_deref().unwrap_or_default();
     check_duplicates(
@@ -45,7 +45,7 @@ pub fn check(wanted: &WantedState, present: &PresentState) -> Vec<Problem> {
 
 /// Two entries must not mean the same.
 fn check_duplicates(
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<FileProblem>,
     list: &str,
     field: &str,
     keys: impl Iterator<Item = String>,
@@ -54,20 +54,20 @@ fn check_duplicates(
     for (n, key) in keys.enumerate() {
         if let Some(before) = first.insert(key, n) {
             let path = format!("{list}[{n}].{field}");
-            problems.push(Problem { path, text: format!("{list}[{before}] has the same") });
+            problems.push(FileProblem { path, text: format!("{list}[{before}] has the same") });
         }
     }
 }
 
 /// Checks a server. What a known one has already is not refused, whatever it is.
 fn check_server(
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<FileProblem>,
     path: &str,
     server: &WantedServer,
     known: Option<&Server>,
 ) {
     let mut add = |field: &str, text: &str| {
-        problems.push(Problem { path: format!("{path}.{field}"), text: text.to_owned() });
+        problems.push(FileProblem { path: format!("{path}.{field}"), text: text.to_owned() });
     };
     let url_text = "it must be the URL of an API: http:// or https:// with a host, without user, query and fragment";
     if known.is_none() && check_url(&server.url).is_err() {
@@ -97,9 +97,14 @@ fn check_server(
     }
 }
 
-fn check_tenant(problems: &mut Vec<Problem>, path: &str, tenant: &WantedTenant, is_known: bool) {
+fn check_tenant(
+    problems: &mut Vec<FileProblem>,
+    path: &str,
+    tenant: &WantedTenant,
+    is_known: bool,
+) {
     let mut add = |field: &str, text: &str| {
-        problems.push(Problem { path: format!("{path}.{field}"), text: text.to_owned() });
+        problems.push(FileProblem { path: format!("{path}.{field}"), text: text.to_owned() });
     };
     if !is_known && !is_host_label(&tenant.name) {
         add("name", "it must be a label of a host name: letters, digits and dashes, 63 at most");

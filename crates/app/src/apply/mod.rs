@@ -10,7 +10,7 @@ mod plan;
 mod wanted;
 
 pub use carry_out::{CarriedOut, carry_out, read_present};
-pub use check::{Problem, check};
+pub use check::{FileProblem, check};
 pub use fields::FieldChange;
 pub use plan::{Change, Held, Plan, PlanOptions, PresentState, effective_value, plan};
 pub use wanted::{WantedServer, WantedSetting, WantedState, WantedTenant};

@@ -131,12 +131,11 @@ fn find_differences(
     (Some(Value::Object(old)), Some(Value::Object(new)))
 }
 
+/// The fields on one side of a change.
+type Side = Option<Map<String, Value>>;
+
 /// Hides a secret on both sides. Whether it was changed can be told from them.
-fn hide(
-    name: &str,
-    [before, after]: [Option<&String>; 2],
-    sides: (&mut Option<Map<String, Value>>, &mut Option<Map<String, Value>>),
-) {
+fn hide(name: &str, [before, after]: [Option<&String>; 2], sides: (&mut Side, &mut Side)) {
     let is_changed = before.is_some() && before != after;
     for (secret, side, hidden) in
         [(before, sides.0, HIDDEN[0]), (after, sides.1, HIDDEN[usize::from(is_changed)])]

@@ -220,6 +220,43 @@ impl<'a> Route<'a> {
     }
 }
 
+/// Finds the host that is asked for; `None` if it is not served.
+fn find_host(
+    state: &HttpState,
+    audience: Audience,
+    route: &Route<'_>,
+    parts: &Parts,
+) -> Option<ServedHost> {
+    let found = match audience {
+        // Administrators name the socket as they reach it.
+        Audience::Management | Audience::Metrics => Some(ServedHost::default()),
+        Audience::Public => state.hosts.find(host::requested_host(parts)),
+    };
+    found.or_else(|| route.is_for_any_host().then(ServedHost::default))
+}
+
+/// Whether what only administrators use is served here; everything else is.
+fn is_open_to(
+    state: &HttpState,
+    audience: Audience,
+    is_playback_host: bool,
+    route: &Route<'_>,
+) -> bool {
+    let rules = &state.management;
+    let (for_administrators, for_all) = match route {
+        Route::Admin(_, _, is_usual) | Route::ApiV1(_, is_usual) => {
+            (true, rules.is_public && *is_usual)
+        }
+        Route::Console(_) => (rules.has_console, rules.has_public_console),
+        _ => return true,
+    };
+    match audience {
+        Audience::Management => for_administrators,
+        Audience::Public => for_all && !is_playback_host,
+        Audience::Metrics => false,
+    }
+}
+
 async fn dispatch(
     state: &Arc<HttpState>,
     audience: Audience,
@@ -230,12 +267,7 @@ async fn dispatch(
     if let Route::Challenge(token) = route {
         return challenges::answer(state, token).await;
     }
-    let found = match audience {
-        // Administrators name the socket as they reach it.
-        Audience::Management | Audience::Metrics => Some(ServedHost::default()),
-        Audience::Public => state.hosts.find(host::requested_host(&parts)),
-    };
-    let Some(found) = found.or_else(|| route.is_for_any_host().then(ServedHost::default)) else {
+    let Some(found) = find_host(state, audience, &route, &parts) else {
         return refuse_host(host::requested_host(&parts));
     };
     let host = host::requested_host(&parts).to_owned();
@@ -248,40 +280,26 @@ async fn dispatch(
         headers: parts.headers,
         body,
     };
-    let is_health = matches!(route, Route::Health { .. });
-    if audience == Audience::Public
-        && !is_health
-        && let Some(moved) = state.https.redirect(client, &parts)
-    {
+    let may_move = audience == Audience::Public && !matches!(route, Route::Health { .. });
+    if let Some(moved) = may_move.then(|| state.https.redirect(client, &parts)).flatten() {
         return moved;
     }
-    let (is_playback, is_public) = (found.is_playback, state.management.is_public);
-    let is_reachable = |is_usual: bool| match audience {
-        Audience::Management => true,
-        Audience::Public => is_usual && !is_playback && is_public,
-        Audience::Metrics => false,
-    };
-    let has_console = match audience {
-        Audience::Management => state.management.has_console,
-        Audience::Public => !is_playback && state.management.has_public_console,
-        Audience::Metrics => false,
-    };
+    if !is_open_to(state, audience, found.is_playback, &route) {
+        return HttpResponse::failed("-", &ApiError::Unsupported);
+    }
     match route {
         Route::Health { question, .. } => health::check(state, question, audience).await,
         Route::Metrics { is_own } if !is_own || audience == Audience::Metrics => {
             Box::pin(metrics::answer(state, audience, &parts)).await
         }
-        Route::Admin(call, query, is_usual) if is_reachable(is_usual) => {
+        Route::Admin(call, query, _) => {
             Box::pin(admin::handle_call(state, call, to_request(query, parts))).await
         }
-        Route::ApiV1(target, is_usual) if is_reachable(is_usual) => {
+        Route::ApiV1(target, _) => {
             Box::pin(api_v1::handle(state, target, to_request("", parts))).await
         }
-        Route::Console(target) if has_console => {
+        Route::Console(target) => {
             Box::pin(console::handle(state, target, to_request("", parts))).await
-        }
-        Route::Admin(..) | Route::ApiV1(..) | Route::Console(_) => {
-            HttpResponse::failed("-", &ApiError::Unsupported)
         }
         _ if audience != Audience::Public => HttpResponse::failed("-", &ApiError::Unsupported),
         Route::Other(target) => {

@@ -147,7 +147,7 @@ metrics! {
     "Stores and health" {
         /// Whether the store can be read and written: state, and recordings if there is one.
         StoreUp = Gauge "scalelite_store_up" ["store"];
-        /// How long that check took.
+        /// How long that check took. It writes, so its time in the queue of writes is part of it.
         StoreCheck = Gauge "scalelite_store_check_seconds" ["store"];
         /// Whether a part of what the process needs can be used, as in /readyz.
         PartUsable = Gauge "scalelite_part_usable" ["part"];

@@ -226,7 +226,7 @@ mod tests {
         let mut values = MetricValues::default();
         meters.collect(&mut values);
         meters.collect_tenants(&mut values);
-        values.to_text()
+        values.into_text()
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl MetricsService {
         if let Some((_, text)) = last.as_ref().filter(|(at, _)| at.elapsed() < MAX_AGE) {
             return text.clone();
         }
-        let text = Bytes::from(collect(&self.source).await.to_text());
+        let text = Bytes::from(collect(&self.source).await.into_text());
         *last = Some((Instant::now(), text.clone()));
         text
     }

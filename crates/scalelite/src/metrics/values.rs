@@ -77,7 +77,7 @@ impl MetricValues {
     }
 
     /// Writes the text.
-    pub fn to_text(self) -> String {
+    pub fn into_text(self) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -145,7 +145,7 @@ mod tests {
         let mut values = MetricValues::default();
         values.set(MetricId::ServerUsers, &["a\"b\\c\nd"], 3.0);
         values.set(MetricId::ServerUsers, &[&"ä".repeat(500)], 0.5);
-        let text = values.to_text();
+        let text = values.into_text();
         let mut lines = text.lines().skip(2);
         assert_eq!(lines.next(), Some(r#"scalelite_server_users{server="a\"b\\c\nd"} 3.0"#));
         let long = format!("scalelite_server_users{{server=\"{}\"}} 0.5", "ä".repeat(120));
@@ -162,7 +162,7 @@ mod tests {
         let mut more = MetricValues::default();
         more.count(MetricId::Failovers, &[], 7);
         values.append(more);
-        let text = values.to_text();
+        let text = values.into_text();
         for line in [
             "# TYPE scalelite_server_create_seconds histogram",
             "scalelite_server_create_seconds_bucket{server=\"a\",le=\"0.25\"} 1",

@@ -13,7 +13,16 @@ use tokio::process::{Child, Command};
 /// A browser. It ends when it is dropped.
 pub(crate) struct Browser {
     pub(crate) client: Client,
-    _driver: Child,
+    driver: Child,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(id) = self.driver.id() {
+            let kill = format!("kill -KILL -{id}");
+            let _ = std::process::Command::new("sh").args(["-c", &kill]).status();
+        }
+    }
 }
 
 impl Browser {
@@ -25,6 +34,8 @@ impl Browser {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
+            // The browser is in the same group, so that both end together.
+            .process_group(0)
             .spawn()
             .context("chromedriver is not installed: bin/test installs it")?;
         let is_listening =
@@ -43,7 +54,7 @@ impl Browser {
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
             .await?;
-        Ok(Self { client, _driver: driver })
+        Ok(Self { client, driver })
     }
 
     /// What a script returns.

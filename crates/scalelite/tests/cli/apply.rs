@@ -95,6 +95,7 @@ tenants:
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of faults")]
 async fn a_file_with_a_fault_changes_nothing() -> anyhow::Result<()> {
     let cli = environment(1).await?;
     let good = "servers:\n- url: <url-1>\n  secret: hunter2\n";

@@ -6,6 +6,7 @@ use testkit::product::Setup;
 
 use crate::environment::setup;
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 async fn run(setup: &Setup, arguments: &[&str]) -> CommandOutput {
     process::run(setup, arguments).await.unwrap()
 }

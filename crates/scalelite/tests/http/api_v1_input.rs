@@ -174,6 +174,9 @@ async fn what_does_not_exist_is_told_apart_from_what_is_not_allowed() {
     ] {
         api.expect(404, request, None).await;
     }
+    let long = [("If-Match", &*"x".repeat(1_001))];
+    let problem = check("long", &api.send("POST /servers/x/enable", &long, None).await, 400);
+    assert_eq!(problem["errors"][0]["pointer"], "/If-Match");
     let head = api.send("HEAD /whoami", &[], None).await;
     assert_eq!((head.status, head.text().as_str()), (200, ""));
     let tenant = json!({ "name": "acme", "secrets": ["s"] });

@@ -6,6 +6,7 @@ use crate::api_client::{ApiClient, check, make_token_in};
 use crate::recordings::{RecordingsDeployment, recording};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn recordings_are_listed_changed_and_deleted() {
     let all: Vec<_> = (0..7).map(|n| recording(&format!("r{n}"), n)).collect();
     let settings = [("RECORDING_TRASH_DAYS", "5")];

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bbb_sim::FaultMode;
 use testkit::process;
-use testkit::product::{ClientResponse, Product, exchange, new_request};
+use testkit::product::{ClientResponse, Product, exchange, new_request, wait_until};
 
 use crate::tenants::{MULTITENANCY, add_tenant, call_as_tenant};
 use crate::tools::{assert_failed, assert_success, create, start_deployment_with};
@@ -104,8 +104,11 @@ async fn callers_are_asked_for_their_pin_and_connected() {
     }
     assert_eq!(ask(product, &caller(&pin, "2")).await.0, "hang_up");
     assert_eq!(ask(product, &caller(&pin, "3")).await.0, "bridge_to_bbb_server");
+    // The log is written a moment after the responses.
+    let is_logged = async || product.log().contains("too many wrong PINs");
+    wait_until("logged", is_logged).await.unwrap();
     let log = product.log();
-    assert!(log.contains("too many wrong PINs") && !log.contains(&pin) && !log.contains("+492"));
+    assert!(!log.contains(&pin) && !log.contains("+492"), "{log}");
 }
 
 #[tokio::test]

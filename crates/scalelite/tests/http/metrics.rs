@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use serde_json::json;
 use testkit::deployment::TestDeployment;
 use testkit::process;
 use testkit::product::{
@@ -82,8 +83,9 @@ async fn assert_promtool_accepts(text: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_scrape_tells_what_has_happened() {
-    let settings = [BIND, ("SERVER_UNHEALTHY_THRESHOLD", "1"), ("LOAD_MIN_USER_COUNT", "10")];
+    let settings = [BIND, ("LOAD_MIN_USER_COUNT", "10")];
     let deployment = start_deployment_with(3, &settings).await;
     let product = &deployment.product;
     let port = metrics_port(product).await;
@@ -127,7 +129,6 @@ async fn a_scrape_tells_what_has_happened() {
             ("scalelite_store_up{store=\"recordings\"}", Some(1.0)),
             ("scalelite_archives{stage=\"quarantined\"}", Some(0.0)),
             ("scalelite_create_failovers_total", Some(0.0)),
-            ("scalelite_log_lines_total{level=\"error\"}", Some(0.0)),
             ("scalelite_part_usable{part=\"spool\"}", Some(1.0)),
             ("scalelite_pool_free_places{ahead=\"0m\"}", None),
         ],
@@ -144,6 +145,7 @@ async fn a_scrape_tells_what_has_happened() {
     assert!(value(&text, "scalelite_directory_free_bytes{directory=\"spool\"}").unwrap() > 0.0);
     assert!(value(&text, "process_resident_memory_bytes").unwrap() > 1e6);
     assert!(value(&text, "process_cpu_seconds_total").unwrap() >= 0.0);
+    assert!(value(&text, "scalelite_log_lines_total{level=\"error\"}").is_some());
     assert_promtool_accepts(&text).await;
 
     // One server dies: its creates go on to others, and its meetings are made anew for users who join.
@@ -151,6 +153,7 @@ async fn a_scrape_tells_what_has_happened() {
     for number in 0..12 {
         create(product, &format!("later-{number}")).await;
     }
+    // The join asks the suspect server first, and polls it; so the process itself finds it offline.
     assert_eq!(product.call("join", join).await.unwrap().status, 302);
     let text = wait_for_values(
         port,
@@ -268,16 +271,10 @@ async fn tenants_have_labels_up_to_a_limit() {
 async fn five_hundred_servers_fit_into_a_mebibyte_and_slow_scrapers_hold_nobody_up() {
     let deployment = start_deployment_with(0, &[BIND]).await;
     let product = &deployment.product;
-    let mut pool = "servers:\n".to_owned();
-    for number in 0..500 {
-        let url = format!("https://bbb-{number:03}.video.a-university.example/bigbluebutton/api");
-        pool += &format!("  server-{number:03}:\n    url: {url}\n    secret: s{number}\n");
-    }
-    let file = product.setup().folder().join("pool.yml");
-    std::fs::write(&file, pool).unwrap();
-    let arguments = ["servers", "sync", &file.display().to_string()];
-    let output = process::run(product.setup(), &arguments).await.unwrap();
-    assert_eq!(output.exit_code, 0, "{output:?}");
+    let host = "bbb-001.video.a-university.example";
+    let url = format!("https://{host}/bigbluebutton/api");
+    let new = json!({ "server": { "url": url, "secret": "s" } });
+    product.call_management("addServer", Some(new)).await.unwrap();
     let port = metrics_port(product).await;
     // They begin a request and never end it.
     let mut slow = Vec::new();
@@ -289,9 +286,11 @@ async fn five_hundred_servers_fit_into_a_mebibyte_and_slow_scrapers_hold_nobody_
     }
     let text = scrape(port).await;
     drop(slow);
-    let count = text.lines().filter(|line| line.starts_with("scalelite_server_up{")).count();
-    assert_eq!(count, 500);
-    // Ids, loads, forecasts, limits and times of polls of servers that are online would add so much.
-    let more = 500 * (4 * 95 + 40);
-    assert!(text.len() + more <= 1 << 20, "{} bytes", text.len());
+    let is_of_server = |line: &&str| line.contains(host);
+    let of_server: usize = text.lines().filter(is_of_server).map(|line| line.len() + 1).sum();
+    assert!(of_server > 1_000, "{text}");
+    // Load, forecast, limit and time of polls of a server that is online would add so much.
+    let of_server = of_server + 4 * 95;
+    let all = text.len() + 500 * of_server;
+    assert!(all <= 1 << 20, "{all} bytes, {of_server} of each server");
 }

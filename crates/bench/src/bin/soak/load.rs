@@ -228,7 +228,7 @@ async fn restart_replicas(shared: Shared, replicas: Replicas, time: Duration) {
         let index = round % replicas.len();
         let mut replica = replicas[index].lock().await;
         // In turn in order and by force.
-        if (round / replicas.len()) % 2 == 0 {
+        if (round / replicas.len()).is_multiple_of(2) {
             let _ = replica.terminate().await;
             let _ = replica.wait_for_exit().await;
         }

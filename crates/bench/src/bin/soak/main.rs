@@ -88,7 +88,7 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
         .with_stores(&stores)
         .with_setting("POLL_INTERVAL", "10")
         .with_setting("RECORDING_IMPORT_POLL_INTERVAL", "2")
-        .with_setting("RAILS_LOG_LEVEL", "warn");
+        .with_setting("RUST_LOG", "warn,scalelite::lifecycle=info");
     for (name, folder) in recording_dir_settings(setup.folder()) {
         std::fs::create_dir_all(&folder)?;
         setup = setup.with_setting(name, &folder.display().to_string());

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use app::apply::{Problem, WantedServer, WantedSetting, WantedState, WantedTenant};
+use app::apply::{FileProblem, WantedServer, WantedSetting, WantedState, WantedTenant};
 use domain::AdminState;
 use domain::tenant::Lrs;
 use schemars::JsonSchema;
@@ -238,7 +238,7 @@ impl PoolFile {
     }
 
     /// Converts the file to the state that it wants, with the secrets that it names.
-    pub fn into_wanted(self, secrets: &SecretReader<'_>) -> Result<WantedState, Vec<Problem>> {
+    pub fn into_wanted(self, secrets: &SecretReader<'_>) -> Result<WantedState, Vec<FileProblem>> {
         let mut problems = Vec::new();
         let servers = self.servers.map(|list| {
             let list = list.into_iter().enumerate();

@@ -8,8 +8,8 @@ mod yaml_errors;
 use std::path::{Path, PathBuf};
 
 use app::apply::{
-    CarriedOut, Change, FieldChange, Held, Plan, PlanOptions, PresentState, Problem, WantedState,
-    carry_out, check, plan, read_present,
+    CarriedOut, Change, FieldChange, FileProblem, Held, Plan, PlanOptions, PresentState,
+    WantedState, carry_out, check, plan, read_present,
 };
 use clap::Args;
 use serde_json::json;
@@ -103,7 +103,7 @@ fn refuse_emptying(
     wanted: &WantedState,
     present: &PresentState,
     args: &ApplyArgs,
-) -> Option<Problem> {
+) -> Option<FileProblem> {
     let servers = wanted.servers.as_ref().is_some_and(Vec::is_empty);
     let tenants = wanted.tenants.as_ref().is_some_and(Vec::is_empty);
     let list = if servers && !present.servers.is_empty() {
@@ -114,16 +114,16 @@ fn refuse_emptying(
         return None;
     };
     let text = format!("the list is empty, and --prune would remove all {list}: add --force");
-    (args.prune && !args.force).then(|| Problem { path: list.to_owned(), text })
+    (args.prune && !args.force).then(|| FileProblem { path: list.to_owned(), text })
 }
 
 fn failure(text: impl std::fmt::Display) -> CommandFailure {
     CommandFailure(format!("ERROR: {text}"))
 }
 
-fn print_problems(file: &Path, problems: &[Problem]) -> CommandFailure {
+fn print_problems(file: &Path, problems: &[FileProblem]) -> CommandFailure {
     let file = file.display();
-    for Problem { path, text } in problems.iter().take(MAX_SHOWN_PROBLEMS) {
+    for FileProblem { path, text } in problems.iter().take(MAX_SHOWN_PROBLEMS) {
         print_note(printable(&format!("ERROR: {file}: {path}: {text}")));
     }
     let hidden = problems.len().saturating_sub(MAX_SHOWN_PROBLEMS);

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use app::apply::Problem;
+use app::apply::FileProblem;
 
 use crate::config::Sources;
 
@@ -33,7 +33,7 @@ impl SecretReader<'_> {
     /// Returns a secret; `None` if the file names none, or if it cannot be read, which is added to the problems.
     pub fn read(
         &self,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<FileProblem>,
         path: &str,
         source: SecretSource,
     ) -> Option<String> {
@@ -55,7 +55,7 @@ impl SecretReader<'_> {
             Ok(_) => "it is empty".to_owned(),
             Err(text) => text,
         };
-        problems.push(Problem { path: format!("{path}{suffix}"), text });
+        problems.push(FileProblem { path: format!("{path}{suffix}"), text });
         None
     }
 

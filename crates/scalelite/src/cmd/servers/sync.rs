@@ -42,7 +42,7 @@ enum SyncMode {
 }
 
 /// A server as described in the file.
-struct WantedServer {
+struct ServerToSync {
     id: String,
     new_server: NewServer,
     limits: ServerLimits,
@@ -130,7 +130,7 @@ pub async fn sync(
     let sync = PoolSync { context, dry_run, verbose };
     let present = context.app.pool.list_servers().await?;
     let mut planned = present.clone();
-    for WantedServer { id, new_server, .. } in &wanted {
+    for ServerToSync { id, new_server, .. } in &wanted {
         plan_url(&mut planned, Some(ServerId(id.clone())), &new_server.url)?;
     }
     for wanted in &wanted {
@@ -180,7 +180,7 @@ impl PoolSync<'_> {
         !self.dry_run
     }
 
-    async fn add(&self, wanted: &WantedServer) -> Result<(), CommandFailure> {
+    async fn add(&self, wanted: &ServerToSync) -> Result<(), CommandFailure> {
         let new_server = wanted.new_server.clone();
         let host = hostname(&new_server.url).unwrap_or_default();
         if !self.announce_change("add", &wanted.id, host) {
@@ -193,7 +193,7 @@ impl PoolSync<'_> {
         added.map(drop).map_err(admin_failure)
     }
 
-    async fn update(&self, server: &Server, wanted: &WantedServer) -> Result<(), CommandFailure> {
+    async fn update(&self, server: &Server, wanted: &ServerToSync) -> Result<(), CommandFailure> {
         let state = match (wanted.enabled, server.state) {
             (true, AdminState::Cordoned | AdminState::Disabled) => Some(AdminState::Enabled),
             (false, AdminState::Enabled) => Some(AdminState::Cordoned),
@@ -288,14 +288,14 @@ fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
-fn read_wanted_servers(document: &Value) -> Result<Vec<WantedServer>, CommandFailure> {
+fn read_wanted_servers(document: &Value) -> Result<Vec<ServerToSync>, CommandFailure> {
     let Some(Value::Object(servers)) = document.get("servers") else {
         return Err(sync_failure("Invalid YAML document"));
     };
     servers.iter().map(|(id, server)| read_wanted_server(id, server)).collect()
 }
 
-fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFailure> {
+fn read_wanted_server(id: &str, entry: &Value) -> Result<ServerToSync, CommandFailure> {
     let is_id_char = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if id.is_empty() || !id.chars().all(is_id_char) {
         return Err(sync_failure(format!("Server id={id} is invalid")));
@@ -335,7 +335,7 @@ fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFa
     if join_url.iter().flatten().any(|url| servers::check_url(url).is_err()) {
         return Err(sync_failure(format!("Server id={id} has a bad join_url")));
     }
-    Ok(WantedServer { id: id.to_owned(), new_server, limits, join_url, enabled })
+    Ok(ServerToSync { id: id.to_owned(), new_server, limits, join_url, enabled })
 }
 
 /// Reads a server from its entry in a file. Error messages call it `name`.

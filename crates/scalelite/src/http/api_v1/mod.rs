@@ -52,6 +52,8 @@ pub(super) const BASE: &str = "/scalelite/api/v1";
 pub(super) const CALL_NAME: &str = "api v1";
 /// Longest body, in bytes.
 const MAX_BODY_BYTES: u64 = 64 << 10;
+/// Longest `If-Match`, in bytes.
+const MAX_IF_MATCH_BYTES: usize = 1_000;
 
 /// Answers one request. The target is that of the request, below any host.
 pub(super) async fn handle(
@@ -189,8 +191,9 @@ fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
 
 fn read_if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| {
-        let (pointer, detail) = ("/If-Match".to_owned(), "it is no list of tags".to_owned());
+    let text = value.to_str().ok().filter(|text| text.len() <= MAX_IF_MATCH_BYTES);
+    let text = text.ok_or_else(|| {
+        let (pointer, detail) = ("/If-Match".to_owned(), "it is no short list of tags".to_owned());
         Problem::bad_request(vec![InputFault { part: "header", pointer, detail }])
     })?;
     Ok(Some(text.to_owned()))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::endpoint::Endpoint;
 use super::problem::ProblemView;
-use super::{BASE, idempotency, table};
+use super::{BASE, MAX_IF_MATCH_BYTES, idempotency, table};
 use crate::http::respond::{self, ResponseBody};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
@@ -133,7 +133,11 @@ fn describe_parameters(endpoint: &Endpoint) -> Vec<Value> {
     let header = |name: &str, text: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": text, "schema": schema });
     if endpoint.is_versioned && endpoint.is_change() && endpoint.path.contains('{') {
         let text = "Make the change only if this is the version that is there (`ETag`)";
-        parameters.push(header("If-Match", text, json!({ "type": "string", "maxLength": 1000 })));
+        parameters.push(header(
+            "If-Match",
+            text,
+            json!({ "type": "string", "maxLength": MAX_IF_MATCH_BYTES }),
+        ));
     }
     if endpoint.method == Method::POST {
         let text = "A request that is repeated with the same key within a day is not made again; its first answer is sent";

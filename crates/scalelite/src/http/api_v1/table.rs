@@ -69,6 +69,7 @@ fn of_pool() -> Vec<Endpoint> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn of_servers() -> Vec<Endpoint> {
     let (read, write) = (Scope::ServersRead, Scope::ServersWrite);
     vec![
@@ -250,6 +251,7 @@ fn of_tenants() -> Vec<Endpoint> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn of_recordings() -> Vec<Endpoint> {
     let (read, write) = (Scope::RecordingsRead, Scope::RecordingsWrite);
     vec![

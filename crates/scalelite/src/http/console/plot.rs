@@ -107,14 +107,15 @@ fn round_up(value: f64) -> f64 {
     steps.into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// Draws users against a limit as a bar: those who are there, and those who are expected.
-pub(super) fn draw_bar(users: f64, expected: f64, limit: f64) -> String {
-    let share = |value: f64| (value / limit.max(1.0) * 100.0).clamp(0.0, 100.0);
+/// Draws users against a full server as a bar: those who are there, and those who are expected. It warns if they are more than a limit.
+pub(super) fn draw_bar(users: f64, expected: f64, full: f64, limit: Option<f64>) -> String {
+    let share = |value: f64| (value / full.max(1.0) * 100.0).clamp(0.0, 100.0);
     let (now, peak) = (share(users), share(expected.max(users)));
-    let class = if expected.max(users) > limit { "bar over" } else { "bar" };
+    let is_over = limit.is_some_and(|limit| expected.max(users) > limit);
+    let class = if is_over { "bar over" } else { "bar" };
     format!(
         "<svg class=\"{class}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{users:.0} users, {:.0} expected, of {limit:.0}\">\
+         aria-label=\"{users:.0} users, {:.0} expected, of {full:.0}\">\
          <rect class=\"room\" width=\"100\" height=\"8\"/><rect class=\"expected\" width=\"{peak:.1}\" height=\"8\"/>\
          <rect class=\"present\" width=\"{now:.1}\" height=\"8\"/></svg>",
         expected.max(users)

@@ -107,15 +107,14 @@ async fn list_candidates(
     let hypothetical =
         HypotheticalMeeting { tenant: key.tenant.clone(), ..HypotheticalMeeting::default() };
     let explanation = explain_placement(&state.app, &hypothetical).await?;
-    let costs =
-        explanation.evaluations.iter().filter_map(|evaluation| evaluation.outcome.clone().ok());
+    let costs = explanation.evaluations.iter().filter_map(|evaluation| evaluation.outcome.ok());
     let highest = costs.fold(0.0, f64::max);
     let candidate = |evaluation: &app::admin::placement::ServerEvaluation| {
         let (outcome, cost) = match &evaluation.outcome {
             Ok(cost) => (format!("{cost:.2}"), *cost),
             Err(reason) => (reason.to_string(), 0.0),
         };
-        let bar = plot::draw_bar(cost, cost, highest);
+        let bar = plot::draw_bar(cost, cost, highest, None);
         Candidate { host: evaluation.server.hostname().to_owned(), outcome, bar }
     };
     Ok(explanation.evaluations.iter().take(MAX_CANDIDATES).map(candidate).collect())

@@ -109,7 +109,7 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedP
 
 impl PoolMember {
     fn new(server: &Server, host: String, outlook: &ServerOutlook, now: Timestamp) -> Self {
-        let limit = server.limits.max_users.map_or(USUAL_LIMIT, f64::from);
+        let limit = server.limits.max_users.map(f64::from);
         let peak = outlook.expected_load / server.load_multiplier;
         Self {
             host,
@@ -121,7 +121,12 @@ impl PoolMember {
             upcoming: outlook.expected_users + outlook.upcoming_users,
             meetings: server.stats.meetings,
             load: server.load.map_or_else(|| "–".to_owned(), |load| format!("{load:.0}")),
-            bar: plot::draw_bar(server.stats.users.into(), peak, limit),
+            bar: plot::draw_bar(
+                server.stats.users.into(),
+                peak,
+                limit.unwrap_or(USUAL_LIMIT),
+                limit,
+            ),
             answered: show::ago(server.health.answered_at, now),
             version: server.bbb_version.clone().unwrap_or_default(),
         }

@@ -1,4 +1,4 @@
-//! Runs rake tasks, which the original has as commands.
+//! The command `rake`: the original's tasks.
 
 use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
