@@ -13,7 +13,7 @@ use domain::Timestamp;
 
 pub use channel::Channel;
 pub use pool::watch_pool;
-pub use problem::{Problem, ProblemKind, find_part_problems};
+pub use problem::{FoundProblem, ProblemKind, find_part_problems};
 pub use quiet_hours::QuietHours;
 pub use transitions::{Transition, TransitionLog};
 
@@ -68,7 +68,7 @@ impl NotificationCenter {
     }
 
     /// Notes the problems of this process as they are now, and queues what is to be told.
-    pub fn watch_process(&self, problems: Vec<Problem>) {
+    pub fn watch_process(&self, problems: Vec<FoundProblem>) {
         let now = self.clock.now();
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let transitions = own.note(problems, &[], now, self.is_quiet(now));

@@ -5,7 +5,7 @@ use domain::health::HealthState;
 use domain::{AdminState, Server, Timestamp, server};
 
 use super::NotificationCenter;
-use super::problem::{Problem, ProblemKind};
+use super::problem::{FoundProblem, ProblemKind};
 use super::transitions::TransitionLog;
 use crate::admin::capacity::{MINUTES_AHEAD, PoolCapacity, forecast_capacity};
 use crate::context::App;
@@ -15,8 +15,8 @@ use crate::ports::{
 
 /// Archives that are looked at, those that changed last.
 const MAX_ARCHIVES: u32 = 200;
-/// Callbacks that are looked at, the oldest first.
-const MAX_MESSAGES: u32 = 1_000;
+/// Callbacks that were given up and are looked at, the newest first.
+const MAX_MESSAGES: u32 = 200;
 /// Requests that the store remembers at most: as many as the management API lets it.
 const MAX_REMEMBERED: usize = 10_000;
 /// How long it is kept what was told. It is written anew with each change.
@@ -39,8 +39,8 @@ pub async fn watch_pool(app: &App, center: &NotificationCenter) -> Result<(), St
             Ok(archives) => problems.extend(archives.iter().filter_map(find_archive_problem)),
             Err(_) => unknown.push(ProblemKind::ArchiveQuarantined),
         }
-        match store.list_messages(MAX_MESSAGES).await {
-            Ok(messages) => problems.extend(messages.iter().filter_map(find_callback_problem)),
+        match store.list_given_up(MAX_MESSAGES).await {
+            Ok(messages) => problems.extend(messages.iter().map(find_callback_problem)),
             Err(_) => unknown.push(ProblemKind::CallbackGivenUp),
         }
     }
@@ -77,7 +77,7 @@ fn find_server_problems(
     servers: &[Server],
     capacity: &PoolCapacity,
     now: Timestamp,
-) -> Vec<Problem> {
+) -> Vec<FoundProblem> {
     let is_offline = |server: &&Server| {
         server.state != AdminState::Disabled
             && server.health.state(now) == HealthState::Offline
@@ -87,15 +87,15 @@ fn find_server_problems(
     let to_problem = |server: &Server| {
         let failure = server.health.last_failure.as_ref();
         let reason = failure.map_or("", |failure| failure.reason.as_str());
-        Problem::new(ProblemKind::ServerOffline, &server.id.0, server.hostname(), reason)
+        FoundProblem::new(ProblemKind::ServerOffline, &server.id.0, server.hostname(), reason)
     };
     let offline = servers.iter().filter(is_offline).map(to_problem);
     offline.chain(find_shortage(servers, capacity)).collect()
 }
 
 /// Finds out whether the pool takes no more users, or soon will not.
-fn find_shortage(servers: &[Server], capacity: &PoolCapacity) -> Option<Problem> {
-    let problem = |kind, reason: &str| Some(Problem::new(kind, "", "the pool", reason));
+fn find_shortage(servers: &[Server], capacity: &PoolCapacity) -> Option<FoundProblem> {
+    let problem = |kind, reason: &str| Some(FoundProblem::new(kind, "", "the pool", reason));
     if !servers.iter().any(Server::accepts_meetings) {
         let was_never_asked = |server: &Server| {
             server.state == AdminState::Enabled
@@ -130,19 +130,18 @@ fn find_shortage(servers: &[Server], capacity: &PoolCapacity) -> Option<Problem>
     }
 }
 
-fn find_archive_problem(archive: &ArchiveRecord) -> Option<Problem> {
+fn find_archive_problem(archive: &ArchiveRecord) -> Option<FoundProblem> {
     let reason = archive.reason.as_deref().unwrap_or_default();
     let kind = ProblemKind::ArchiveQuarantined;
     let is_kept = archive.stage == ImportStage::Quarantined;
-    is_kept.then(|| Problem::new(kind, &archive.name, &archive.name, reason))
+    is_kept.then(|| FoundProblem::new(kind, &archive.name, &archive.name, reason))
 }
 
-fn find_callback_problem(message: &OutboxMessage) -> Option<Problem> {
+fn find_callback_problem(message: &OutboxMessage) -> FoundProblem {
     // The rest of a URL may contain secrets.
     let host = server::hostname(&message.url).unwrap_or("a front-end");
     let reason = message.failure.as_deref().unwrap_or_default();
-    let kind = ProblemKind::CallbackGivenUp;
-    message.due_at.is_none().then(|| Problem::new(kind, &message.id, host, reason))
+    FoundProblem::new(ProblemKind::CallbackGivenUp, &message.id, host, reason)
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl ProblemKind {
 
 /// A problem as it is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct FoundProblem {
     /// Which problem it is, among all of its kind.
     pub id: String,
     /// Its kind.
@@ -148,7 +148,7 @@ pub struct Problem {
     pub reason: String,
 }
 
-impl Problem {
+impl FoundProblem {
     /// A problem. Texts are made short, and a line.
     #[must_use]
     pub fn new(kind: ProblemKind, id: &str, subject: &str, reason: &str) -> Self {
@@ -171,7 +171,7 @@ fn shorten(text: &str) -> String {
 
 /// Finds the problems in the report of a health board, on this machine.
 #[must_use]
-pub fn find_part_problems(parts: &[PartReport], balancer: &str) -> Vec<Problem> {
+pub fn find_part_problems(parts: &[PartReport], balancer: &str) -> Vec<FoundProblem> {
     let to_problem = |part: &PartReport| {
         let kind = match part.status() {
             "failed" if part.since_s >= MIN_FAILED_S => ProblemKind::PartFailed,
@@ -179,7 +179,7 @@ pub fn find_part_problems(parts: &[PartReport], balancer: &str) -> Vec<Problem> 
             _ => return None,
         };
         let subject = format!("{} of {balancer}", part.name);
-        Some(Problem::new(kind, part.name, &subject, part.detail().unwrap_or_default()))
+        Some(FoundProblem::new(kind, part.name, &subject, part.detail().unwrap_or_default()))
     };
     parts.iter().filter_map(to_problem).collect()
 }

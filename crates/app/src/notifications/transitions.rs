@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{Problem, ProblemKind};
+use super::problem::{FoundProblem, ProblemKind};
 
 /// Most notifications about one problem in [`TOLD_TIME_MS`].
 const MAX_TOLD: usize = 4;
@@ -25,7 +25,7 @@ pub struct TransitionLog {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct KnownProblem {
-    problem: Problem,
+    problem: FoundProblem,
     is_present: bool,
     /// When it began or ended last, in milliseconds since 1970.
     since: i64,
@@ -39,7 +39,7 @@ struct KnownProblem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The problem.
-    pub problem: Problem,
+    pub problem: FoundProblem,
     /// Whether it is over.
     pub is_over: bool,
     /// How often it has begun or ended since it was told of last.
@@ -54,12 +54,12 @@ impl TransitionLog {
     #[must_use]
     pub fn note(
         &mut self,
-        found: Vec<Problem>,
+        found: Vec<FoundProblem>,
         unknown: &[ProblemKind],
         now: Timestamp,
         is_quiet: bool,
     ) -> Vec<Transition> {
-        let mut found: BTreeMap<String, Problem> =
+        let mut found: BTreeMap<String, FoundProblem> =
             found.into_iter().map(|problem| (problem.key(), problem)).collect();
         for (key, known) in &mut self.known {
             match found.remove(key) {
@@ -80,12 +80,12 @@ impl TransitionLog {
 }
 
 impl KnownProblem {
-    fn new(problem: Problem, now: Timestamp) -> Self {
+    fn new(problem: FoundProblem, now: Timestamp) -> Self {
         Self { problem, is_present: true, since: now.0, changes: 1, told: Vec::new() }
     }
 
     /// Notes whether the problem is there, and its reason as it is now.
-    fn note(&mut self, found: Option<Problem>, now: Timestamp) {
+    fn note(&mut self, found: Option<FoundProblem>, now: Timestamp) {
         let is_present = found.is_some();
         if is_present != self.is_present {
             (self.is_present, self.since) = (is_present, now.0);
@@ -148,7 +148,7 @@ fn sum_up(group: &[Transition]) -> Option<Transition> {
         subject.push_str(&format!(" and {} more", group.len() - MAX_NAMED));
     }
     let reason = format!("{} at the same time, the first: {}", group.len(), first.problem.reason);
-    let problem = Problem::new(first.problem.kind, "many", &subject, &reason);
+    let problem = FoundProblem::new(first.problem.kind, "many", &subject, &reason);
     let since = group.iter().map(|one| one.since).min().unwrap_or(first.since);
     Some(Transition { problem, since, changes: 1, is_over: first.is_over })
 }
@@ -159,15 +159,15 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
 
-    fn offline(name: &str) -> Problem {
-        Problem::new(ProblemKind::ServerOffline, name, name, "no answer")
+    fn offline(name: &str) -> FoundProblem {
+        FoundProblem::new(ProblemKind::ServerOffline, name, name, "no answer")
     }
 
     /// What is told at a minute: the subject, whether it is over, and the number of changes.
     fn note(
         log: &mut TransitionLog,
         minute: i64,
-        found: &[Problem],
+        found: &[FoundProblem],
         is_quiet: bool,
     ) -> Vec<(String, bool, u32)> {
         let told = log.note(found.to_vec(), &[], Timestamp(minute * MINUTE), is_quiet);
@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn quiet_hours_hold_back_what_can_wait() {
         let mut log = TransitionLog::default();
-        let found = [offline("a"), Problem::new(ProblemKind::NoServer, "", "pool", "all offline")];
+        let found =
+            [offline("a"), FoundProblem::new(ProblemKind::NoServer, "", "pool", "all offline")];
         assert_eq!(note(&mut log, 0, &found, true), [("pool".to_owned(), false, 1)]);
         assert_eq!(note(&mut log, 1, &[], true), [("pool".to_owned(), true, 1)]);
         assert_eq!(note(&mut log, 2, &found[..1], true), []);
@@ -214,7 +215,8 @@ mod tests {
     #[test]
     fn many_of_a_kind_are_one_notification() {
         let mut log = TransitionLog::default();
-        let all: Vec<Problem> = (10..23).map(|number| offline(&format!("s{number}"))).collect();
+        let all: Vec<FoundProblem> =
+            (10..23).map(|number| offline(&format!("s{number}"))).collect();
         let told = log.note(all, &[], Timestamp(0), false);
         assert_eq!(told.len(), 1);
         assert!(told[0].problem.subject.ends_with("s19 and 3 more"), "{told:?}");
@@ -225,7 +227,8 @@ mod tests {
     #[test]
     fn the_end_of_what_somebody_settles_is_not_told() {
         let mut log = TransitionLog::default();
-        let archive = [Problem::new(ProblemKind::ArchiveQuarantined, "a.tar", "a.tar", "damaged")];
+        let archive =
+            [FoundProblem::new(ProblemKind::ArchiveQuarantined, "a.tar", "a.tar", "damaged")];
         assert_eq!(note(&mut log, 0, &archive, false).len(), 1);
         assert_eq!(note(&mut log, 1, &[], false), []);
         assert_eq!(note(&mut log, 2, &archive, false).len(), 1, "tried again in vain");

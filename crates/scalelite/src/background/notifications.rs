@@ -7,7 +7,7 @@ use std::time::Duration;
 use app::App;
 use app::health::HealthBoard;
 use app::notifications::{
-    Channel, NotificationCenter, Problem, ProblemKind, find_part_problems, watch_pool,
+    Channel, FoundProblem, NotificationCenter, ProblemKind, find_part_problems, watch_pool,
 };
 use app::ports::Clock;
 use tokio::task::JoinHandle;
@@ -78,7 +78,7 @@ struct ProcessWatch {
 }
 
 impl ProcessWatch {
-    fn find_problems(&self) -> Vec<Problem> {
+    fn find_problems(&self) -> Vec<FoundProblem> {
         let mut problems = find_part_problems(&self.health.report(), self.center.balancer());
         let now = self.clock.now();
         if let Some(facts) = self.certificate.facts().filter(|facts| facts.ends_soon(now)) {
@@ -86,7 +86,7 @@ impl ProcessWatch {
             let cause = self.certificate.status().problem.unwrap_or_default();
             let reason = format!("It is valid until {}. {cause}", show_time(facts.not_after));
             let kind = ProblemKind::CertificateEnds;
-            problems.push(Problem::new(kind, "", &names, reason.trim_end()));
+            problems.push(FoundProblem::new(kind, "", &names, reason.trim_end()));
         }
         problems
     }

@@ -118,7 +118,7 @@ async fn a_problem_is_told_once_by_webhook_and_mail() {
     assert_eq!(news(&receive(&mut webhook).await), ("test".to_owned(), "test".to_owned()));
     assert!(mails.recv().await.unwrap().contains("[scalelite test] "));
 
-    fail_server(&deployment, 0).await;
+    fail_server(&deployment, 1).await;
     let failed = receive(&mut webhook).await;
     let begun = receive(&mut webhook).await;
     assert_eq!(failed, begun, "sent again");
@@ -141,13 +141,13 @@ async fn a_problem_is_told_once_by_webhook_and_mail() {
     // Nothing is told twice: after a restart and by two processes, the next thing that is told is the next thing that happens.
     deployment.product.restart().await.unwrap();
     let _other = deployment.product.setup().start().await.unwrap();
-    fail_server(&deployment, 1).await;
+    fail_server(&deployment, 2).await;
     let mut both = [news(&receive(&mut webhook).await), news(&receive(&mut webhook).await)];
     both.sort();
     let expected =
         ["no-server", "server-offline"].map(|kind| (kind.to_owned(), "begun".to_owned()));
     assert_eq!(both, expected);
-    deployment.pool.server(1).clear_fault();
+    deployment.pool.server(2).clear_fault();
     deployment.product.poll_servers().await.unwrap();
     let mut both = [news(&receive(&mut webhook).await), news(&receive(&mut webhook).await)];
     both.sort();
