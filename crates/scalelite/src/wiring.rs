@@ -220,6 +220,7 @@ fn build_app(
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
+        shared_lists: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),

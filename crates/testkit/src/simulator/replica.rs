@@ -151,6 +151,7 @@ impl ReplicaContext {
             change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
+            shared_lists: Arc::default(),
             known_hosts: Arc::default(),
             failing_recipients: Arc::default(),
             periodic_jobs: store.clone(),
