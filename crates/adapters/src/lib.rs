@@ -17,6 +17,7 @@ mod join_cache;
 mod leftovers;
 mod mounts;
 mod name_lookup;
+pub mod notifications;
 mod outage;
 mod pending_joins;
 pub mod postgres;
