@@ -41,8 +41,9 @@ impl PlannedDrains for RedisStore {
     }
 
     async fn replace_drain(&self, drain: &PlannedDrain) -> Result<bool, StoreError> {
-        let [before, revision] =
-            [drain.revision.saturating_sub(1), drain.revision].map(|number| number.to_string());
+        // A drain is added with the first revision.
+        let Some(before) = drain.revision.checked_sub(1) else { return Ok(false) };
+        let [before, revision] = [before, drain.revision].map(|number| number.to_string());
         let (ended_at, stored) = (show_end(drain), to_stored_drain(drain));
         let arguments = [&drain.id, &before, &revision, &ended_at, &stored];
         Ok(is_one(&self.call_script(&REPLACE_DRAIN, &arguments).await?))
