@@ -1,4 +1,4 @@
-//! A pool of 2,000 servers with 40,000 meetings that is polled without a break: polls, creates beside them, and memory; and
+//! A pool of 2,000 servers with 40,000 meetings that is polled all the time: polls, creates beside them, and memory; and
 //! getMeetings for several clients at once. The servers are a process of their own.
 
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(super) async fn run(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>
 async fn measure_large_pool(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>> {
     let metrics_port = free_port()?;
     let mut settings = plan.program.settings.clone();
-    settings.push(("POLL_INTERVAL".to_owned(), "1".to_owned()));
+    settings.push(("POLL_INTERVAL".to_owned(), "3".to_owned()));
     settings.push(("METRICS_BIND".to_owned(), format!("tcp://127.0.0.1:{metrics_port}")));
     let pool = PoolProcess::start(SERVERS, USERS).await?;
     let product = Program { settings, ..plan.program.clone() }.start().await?;
@@ -54,7 +54,9 @@ async fn measure_large_pool(plan: &MeasurementPlan) -> anyhow::Result<Vec<Report
         let source = RequestSource::single_pass(product.port(), targets.collect::<Result<_, _>>()?);
         anyhow::Ok(RequestLoad::new(vec![source], ExpectedResponse::Success, clients))
     };
-    create("old", SERVERS * MEETINGS_EACH, PREPARING_CLIENTS)?.send_all().await?;
+    for page in 0..MEETINGS_EACH {
+        create(&format!("old-{page}"), SERVERS, PREPARING_CLIENTS)?.send_all().await?;
+    }
     let mut metrics = Connection::open(metrics_port).await?;
     let (mut cycles_ms, mut creates) = (Vec::new(), Comparison::default());
     // The first round does not count.
