@@ -15,6 +15,7 @@ pub mod directory_probe;
 pub mod entropy;
 mod join_cache;
 mod leftovers;
+pub mod local_time;
 mod mounts;
 mod name_lookup;
 pub mod notifications;

@@ -3,6 +3,7 @@
 mod callbacks;
 mod creation;
 mod demo;
+mod drains;
 mod meetings;
 mod notify;
 mod placement;
@@ -30,6 +31,7 @@ use crate::output;
 
 use self::callbacks::CallbacksCommand;
 pub use self::demo::DemoArgs;
+use self::drains::DrainsCommand;
 use self::meetings::MeetingsCommand;
 use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
@@ -69,6 +71,11 @@ enum Command {
     Secret,
     /// List and change the servers of the pool.
     Servers(ServersArgs),
+    /// List and cancel drains that the balancer carries out by itself (`servers drain` with a time, a deadline or --then).
+    Drains {
+        #[command(subcommand)]
+        command: Option<DrainsCommand>,
+    },
     /// List, show and end meetings.
     Meetings {
         #[command(subcommand)]
@@ -333,6 +340,7 @@ async fn run_command(
             cmd::servers::list::print_json(context).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(context).await,
+        Command::Drains { command } => drains::run(context, command).await,
         Command::Meetings { command } => meetings::run(context, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await

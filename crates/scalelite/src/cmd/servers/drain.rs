@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use app::admin::drain::{self, RemainingLoad};
+use app::admin::drain::{self, RemainingLoad, warning_text};
 use app::admin::servers;
 use app::ports::ServerChange;
 use domain::AdminState;
@@ -16,9 +16,6 @@ use crate::output::{print_line, print_note};
 
 /// Time between two polls of the server for its remaining meetings.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// The chat message before the deadline; the number of seconds follows.
-const CHAT_WARNING: &str =
-    "This server is taken out of service for maintenance. This meeting ends in";
 
 /// Options of a drain.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +27,16 @@ pub struct DrainOptions {
     /// How long before the deadline users are warned in the chat.
     pub warn_before: Duration,
     /// What to do with the server after it is drained.
-    pub after_drain: Option<AfterDrain>,
+    pub after_drain: Option<ThenOption>,
 }
 
 /// What to do with a drained server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum AfterDrain {
+pub enum ThenOption {
     /// Disable it now; the next poll would disable it otherwise.
     Disable,
+    /// Disable it, and enable it again when it was gone and is back; only without --wait.
+    EnableWhenHealthy,
     /// Remove it from the pool.
     Remove,
 }
@@ -88,7 +87,7 @@ async fn wait_until_empty(
             if !warned && now + options.warn_before >= deadline {
                 warned = true;
                 let seconds = deadline.saturating_duration_since(now).as_secs();
-                let text = format!("{CHAT_WARNING} {seconds} seconds.");
+                let text = warning_text(seconds);
                 let count = drain::warn_users(app, id, &text).await.map_err(admin_failure)?;
                 progress.print_line(&format!("Meetings warned: {count}"));
             }
@@ -113,15 +112,17 @@ fn next_check_delay(deadline: Instant, warn_before: Duration, warned: bool) -> D
 async fn finish(
     context: &CommandContext,
     id: &str,
-    after_drain: Option<AfterDrain>,
+    after_drain: Option<ThenOption>,
 ) -> Result<(), CommandFailure> {
     match after_drain {
-        Some(AfterDrain::Disable) => {
+        Some(ThenOption::Disable) => {
             let disable = ServerChange::with_state(AdminState::Disabled);
             servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
             print_line("drained and disabled");
         }
-        Some(AfterDrain::Remove) => {
+        // Refused before it begins.
+        Some(ThenOption::EnableWhenHealthy) => {}
+        Some(ThenOption::Remove) => {
             servers::remove(&context.app, id).await.map_err(admin_failure)?;
             print_line("drained and removed");
         }

@@ -15,6 +15,7 @@ mod meetings;
 mod openapi;
 mod paging;
 mod placement;
+mod planned_drains;
 mod pool;
 mod problem;
 mod recordings;

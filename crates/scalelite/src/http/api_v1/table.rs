@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::endpoint::Endpoint;
 use super::{
-    audit, callbacks, drains, imports, meetings, placement, pool, recordings, server_changes,
-    servers, tenant_settings, tenants, tokens,
+    audit, callbacks, drains, imports, meetings, placement, planned_drains, pool, recordings,
+    server_changes, servers, tenant_settings, tenants, tokens,
 };
 
 const GET: Method = Method::GET;
@@ -17,8 +17,15 @@ const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
-    let groups =
-        [of_pool(), of_servers(), of_meetings(), of_tenants(), of_recordings(), of_tokens()];
+    let groups = [
+        of_pool(),
+        of_servers(),
+        of_drains(),
+        of_meetings(),
+        of_tenants(),
+        of_recordings(),
+        of_tokens(),
+    ];
     groups.into_iter().flatten().collect()
 });
 
@@ -160,6 +167,38 @@ fn of_servers() -> Vec<Endpoint> {
             drains::end_meetings,
         )
         .versioned(),
+    ]
+}
+
+fn of_drains() -> Vec<Endpoint> {
+    let (read, write) = (Scope::ServersRead, Scope::ServersWrite);
+    vec![
+        Endpoint::new(
+            (GET, "/drains"),
+            ("listDrains", "Lists the drains that the balancer carries out by itself"),
+            read,
+            planned_drains::list,
+        ),
+        Endpoint::new(
+            (POST, "/drains"),
+            ("planDrain", "Plans a drain: at its time the server gets no new meetings, and it is disabled when it is empty"),
+            write,
+            planned_drains::plan,
+        )
+        .with_status(StatusCode::CREATED),
+        Endpoint::new(
+            (GET, "/drains/{id}"),
+            ("getDrain", "Shows a drain"),
+            read,
+            planned_drains::get,
+        ),
+        Endpoint::new(
+            (DELETE, "/drains/{id}"),
+            ("cancelDrain", "Cancels a drain; a server that it has cordoned or disabled stays so"),
+            write,
+            planned_drains::cancel,
+        )
+        .with_status(StatusCode::NO_CONTENT),
     ]
 }
 
