@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, StoreError};
-use domain::placement::{PlacementCriteria, choose_server};
+use domain::placement::{PlacementCriteria, PlacementRefusal, choose_server};
 use domain::{AdminState, Server, ServerId, load};
 use redis::Value;
 use serde_json::json;
@@ -124,7 +124,7 @@ impl RedisStore {
                             places.push(place);
                             Ok(None)
                         }
-                        Err(refused) => Ok(Some(refused)),
+                        Err(refusal) => Ok(Some(PlaceOutcome::Refused(refusal))),
                     }
                 }
             };
@@ -149,14 +149,14 @@ impl RedisStore {
         request: &'a PlaceRequest,
         servers: &mut [Server],
         others: Vec<ServerId>,
-    ) -> Result<ChosenPlace<'a>, PlaceOutcome> {
+    ) -> Result<ChosenPlace<'a>, PlacementRefusal> {
         let criteria = PlacementCriteria { same_id_servers: others, ..request.criteria.clone() };
         let (id, reason) = match choose_server(servers, &criteria) {
             Ok(choice) => (choice.server.id.clone(), choice.reason),
-            Err(refusal) => return Err(PlaceOutcome::Refused(refusal)),
+            Err(refusal) => return Err(refusal),
         };
         let chosen = servers.iter_mut().find(|server| server.id == id);
-        let Some(server) = chosen else { return Err(PlaceOutcome::NothingToReplace) };
+        let Some(server) = chosen else { return Err(PlacementRefusal::NoServer) };
         let place = ChosenPlace {
             position,
             request,
