@@ -1,7 +1,10 @@
 //! Planned drains: carried out by the server, whatever becomes of the processes; and an operator's morning.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use bbb_sim::{BbbPool, PoolOptions};
 use serde_json::{Value, json};
+use testkit::clock::unix_now_s;
 use testkit::process;
 use testkit::product::{Product, Setup, wait_until};
 
@@ -19,7 +22,8 @@ async fn run(setup: &Setup, command: &str) -> String {
 
 /// A time so many seconds from now, as the API reads it.
 fn in_seconds(seconds: u64) -> String {
-    let time = std::time::SystemTime::now() + std::time::Duration::from_secs(seconds);
+    let since_epoch = Duration::from_secs_f64(unix_now_s()) + Duration::from_secs(seconds);
+    let time = UNIX_EPOCH + since_epoch;
     humantime::format_rfc3339_millis(time).to_string()
 }
 
@@ -182,8 +186,11 @@ async fn an_operators_morning() {
     let told: Value = serde_json::from_str(&webhook.recv().await.unwrap().body).unwrap();
     assert_eq!((&told["kind"], &told["state"]), (&json!("server-offline"), &json!("begun")));
     assert_eq!(told["what"], "127.0.0.1 is offline.");
+    check_audit(&api).await;
+}
 
-    // The audit tells all of it, in its order.
+/// The audit tells all of it, in its order.
+async fn check_audit(api: &ApiClient<'_>) {
     let find_changes = async || {
         let changes = api.get("/audit?limit=500").await;
         let changes = changes["items"].as_array().unwrap().clone();

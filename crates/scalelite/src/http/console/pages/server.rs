@@ -94,11 +94,7 @@ pub(in super::super) async fn render(
     let limit = limits.max_users.map(f64::from);
     let page = ServerPage {
         facts,
-        failure: server
-            .health
-            .last_failure
-            .as_ref()
-            .map(|failure| format!("{}: {}", show::time(failure.at), failure.reason)),
+        failure: server.health.last_failure.as_ref().map(describe_failure),
         drain: drain.as_ref().map(|drain| describe_drain(drain, now)),
         twin: server.twin_of.as_ref().map(|twin| (twin.0.clone(), server_link(&twin.0))),
         plot: today::draw_day(app, &server_subject(&id), &title, limit).await?,
@@ -113,6 +109,10 @@ pub(in super::super) async fn render(
     };
     let may_change = viewer.may(Scope::ServersWrite);
     RenderedPage::new(server.hostname(), &page, may_change.then_some(&controls as _))
+}
+
+fn describe_failure(failure: &domain::health::ServerFailure) -> String {
+    format!("{}: {}", show::time(failure.at), failure.reason)
 }
 
 /// Says how far a drain is, and what follows.
