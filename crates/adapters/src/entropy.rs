@@ -29,7 +29,7 @@ impl OsEntropy {
     #[expect(clippy::disallowed_methods, reason = "the only source of randomness")]
     pub fn secret(self) -> String {
         let bytes: [u8; 32] = rand::rng().random();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(bytes)
     }
 
     /// Generates a number.

@@ -48,12 +48,7 @@ impl Webhook {
 /// The signature of a body: HMAC-SHA256 in hexadecimal digits.
 fn sign(secret: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let digits = hmac::sign(&key, body)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    format!("sha256={digits}")
+    format!("sha256={}", hex::encode(hmac::sign(&key, body)))
 }
 
 fn to_json(notification: &Notification) -> Vec<u8> {

@@ -19,10 +19,11 @@ const LOOK_MS: i64 = 5_000;
 const AWAIT_MS: i64 = 10_000;
 
 /// What happens to a server when it is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterDrain {
     /// It is disabled.
+    #[default]
     Disable,
     /// It is disabled, and enabled again when it was gone and has come back.
     EnableWhenHealthy,
@@ -76,10 +77,11 @@ impl DrainOutcome {
 }
 
 /// How far a drain is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrainPhase {
     /// Its time has not come.
+    #[default]
     Planned,
     /// The server gets no new meetings, and its meetings come to an end.
     Draining,
@@ -109,7 +111,7 @@ impl DrainPhase {
 }
 
 /// A drain that the balancer carries out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedDrain {
     /// Its id.
     pub id: String,
@@ -288,16 +290,8 @@ mod tests {
             deadline_ms: Some(30 * MINUTE),
             warn_ms: 10 * MINUTE,
             after: AfterDrain::EnableWhenHealthy,
-            phase: DrainPhase::Planned,
-            began_at: None,
-            warned_at: None,
-            drained_at: None,
-            ended_at: None,
-            remaining: None,
-            failures: 0,
-            successes: 0,
             due_at: at(100),
-            revision: 0,
+            ..PlannedDrain::default()
         }
     }
 

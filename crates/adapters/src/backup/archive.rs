@@ -63,7 +63,7 @@ impl ArchiveWriter {
         self.file.seek(SeekFrom::Start(header_at))?;
         self.file.write_all(&build_header(name, size))?;
         self.file.seek(SeekFrom::Start(end))?;
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(digest);
         self.parts.push(BackupPart { name: name.to_owned(), size, sha256 });
         Ok(())
     }

@@ -132,7 +132,7 @@ impl BackupReader {
         }
         if let Some(part) = self.parts.last_mut() {
             part.size = size;
-            part.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            part.sha256 = hex::encode(digest.finalize());
         }
         Ok(())
     }

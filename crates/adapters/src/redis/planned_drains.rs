@@ -1,6 +1,8 @@
 //! The port [`PlannedDrains`]: what only we know, below `own:`.
 
-use app::ports::{DrainAddition, PlannedDrains, StoreError, from_stored_drain, to_stored_drain};
+use app::ports::{
+    DrainAddition, PlannedDrains, StoreError, from_stored_drain, sort_drains, to_stored_drain,
+};
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::drain::PlannedDrain;
@@ -36,7 +38,7 @@ impl PlannedDrains for RedisStore {
         let stored = rows::to_texts(self.call_script(&LIST_DRAINS, &[which]).await?)?;
         let drains = stored.iter().map(|stored| from_stored_drain(stored));
         let mut drains = drains.collect::<Result<Vec<_>, _>>()?;
-        drains.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+        sort_drains(&mut drains);
         Ok(drains)
     }
 

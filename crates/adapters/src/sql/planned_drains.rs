@@ -1,6 +1,8 @@
 //! The port [`PlannedDrains`].
 
-use app::ports::{DrainAddition, PlannedDrains, StoreError, from_stored_drain, to_stored_drain};
+use app::ports::{
+    DrainAddition, PlannedDrains, StoreError, from_stored_drain, sort_drains, to_stored_drain,
+};
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::drain::PlannedDrain;
@@ -27,7 +29,7 @@ impl<D: Database> PlannedDrains for SqlStore<D> {
             connection.query(statement, &[], |row| from_stored_drain(&row.get::<String>(0)?))
         };
         let mut drains: Vec<PlannedDrain> = self.database.read(read).await?;
-        drains.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+        sort_drains(&mut drains);
         Ok(drains)
     }
 

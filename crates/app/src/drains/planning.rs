@@ -99,16 +99,8 @@ pub async fn plan(app: &App, plan: DrainPlan) -> Result<PlannedDrain, DrainError
         deadline_ms: plan.deadline_ms,
         warn_ms: plan.warn_ms.clamp(0, MAX_DEADLINE_MS),
         after: plan.after,
-        phase: DrainPhase::Planned,
-        began_at: None,
-        warned_at: None,
-        drained_at: None,
-        ended_at: None,
-        remaining: None,
-        failures: 0,
-        successes: 0,
         due_at: starts_at,
-        revision: 0,
+        ..PlannedDrain::default()
     };
     match app.drains.add_drain(&drain, MAX_OPEN).await? {
         DrainAddition::Added => {}

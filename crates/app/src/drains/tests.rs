@@ -13,6 +13,7 @@ use crate::admin::servers;
 use crate::audit::{AuditFilter, list_page, write_queue};
 use crate::context::App;
 use crate::ports::ServerChange;
+use crate::state::ClockWatch;
 use crate::test_app::test_app;
 
 /// A server `a` that answers, with meetings.
@@ -119,6 +120,24 @@ async fn a_server_that_does_not_come_back_is_given_up() {
     sleep(Duration::from_secs(7 * 86_400)).await;
     server.run_for(30).await;
     assert_eq!(server.show().await, (over(DrainOutcome::NotBack), AdminState::Disabled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_ahead_ends_no_meetings() {
+    let mut server = TestServer::new().await;
+    server.meetings.store(2, Ordering::SeqCst);
+    server.plan(0, AfterDrain::Disable).await.unwrap();
+    server.run_for(30).await;
+    server.app.clock_watch = Arc::new(ClockWatch::new());
+    let now = server.app.clock.now();
+    server.app.clock_watch.note_last_known(Some(now.plus_ms(-3_600_000)), now);
+    sleep(Duration::from_secs(3_600)).await;
+    server.run_for(60).await;
+    assert_eq!(server.show().await, (DrainPhase::Draining, AdminState::Cordoned));
+    // After a day the clock is believed.
+    sleep(Duration::from_secs(86_400)).await;
+    server.run_for(60).await;
+    assert_eq!(server.show().await, (over(DrainOutcome::Drained), AdminState::Disabled));
 }
 
 #[tokio::test(start_paused = true)]

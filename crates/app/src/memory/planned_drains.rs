@@ -5,7 +5,7 @@ use domain::Timestamp;
 use domain::drain::PlannedDrain;
 
 use super::pool_store::MemoryPoolStore;
-use crate::ports::{DrainAddition, PlannedDrains, StoreError};
+use crate::ports::{DrainAddition, PlannedDrains, StoreError, sort_drains};
 
 #[async_trait]
 impl PlannedDrains for MemoryPoolStore {
@@ -29,7 +29,7 @@ impl PlannedDrains for MemoryPoolStore {
     async fn list_drains(&self, includes_over: bool) -> Result<Vec<PlannedDrain>, StoreError> {
         let mut drains: Vec<_> = self.lock().drains.values().cloned().collect();
         drains.retain(|drain| includes_over || !drain.phase.is_over());
-        drains.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+        sort_drains(&mut drains);
         Ok(drains)
     }
 

@@ -65,7 +65,9 @@ pub use management_tokens::{ManagementToken, ManagementTokens, TokenAddition};
 pub use notifications::{Notification, NotificationSender, NotificationState};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
-pub use planned_drains::{DrainAddition, PlannedDrains, from_stored_drain, to_stored_drain};
+pub use planned_drains::{
+    DrainAddition, PlannedDrains, from_stored_drain, sort_drains, to_stored_drain,
+};
 pub use pool_samples::{PoolSamples, SampleBlock};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,

@@ -38,6 +38,11 @@ pub trait PlannedDrains: Send + Sync {
     async fn forget_drains(&self, before: Timestamp, max: usize) -> Result<(), StoreError>;
 }
 
+/// Sorts drains by the time of their beginning and their ids.
+pub fn sort_drains(drains: &mut [PlannedDrain]) {
+    drains.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+}
+
 /// Writes a drain as stores keep it.
 #[must_use]
 pub fn to_stored_drain(drain: &PlannedDrain) -> String {

@@ -69,8 +69,8 @@ impl StoreCopier<'_> {
         let mut counts = MigrationCounts::new(MigratedKind::PlannedDrains);
         let drains = self.source.state.list_drains(false).await?;
         let target = self.target.state.clone();
+        let existing = target.list_drains(true).await?;
         for drain in &drains {
-            let existing = target.list_drains(true).await?;
             let is_known = existing.iter().any(|other| other.id == drain.id);
             let action = CopyAction::compare(&true, Some(&is_known).filter(|known| **known));
             if self.count_entry(&mut counts, action, to_u64(drains.len())) {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use app::ports::Clock;
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
+use crate::output::time::format_time;
 use crate::tls::CertificateHolder;
-use crate::tls::certificate::{CertificateFacts, show_time};
+use crate::tls::certificate::CertificateFacts;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +44,7 @@ impl PeriodicJob for CertificateExpiry {
 }
 
 fn warn(facts: &CertificateFacts, reason: Option<String>, days_left: i64) {
-    let not_after = show_time(facts.not_after);
+    let not_after = format_time(facts.not_after);
     let names = facts.names.join(",");
     tracing::warn!(names, not_after, days_left, reason, "certificate ends soon and is not renewed");
 }

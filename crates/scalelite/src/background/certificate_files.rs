@@ -6,7 +6,7 @@ use std::time::Duration;
 use app::ports::Clock;
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
-use crate::tls::certificate::show_time;
+use crate::output::time::format_time;
 use crate::tls::files::{CertificateFiles, FileContents};
 use crate::tls::{Certificate, CertificateHolder};
 
@@ -55,7 +55,7 @@ impl CertificateFilesJob {
 
     fn exchange(&self, certificate: Certificate, problems: &[String]) {
         let names = certificate.facts.names.join(",");
-        let not_after = show_time(certificate.facts.not_after);
+        let not_after = format_time(certificate.facts.not_after);
         tracing::info!(names, not_after, "certificate exchanged");
         for reason in problems {
             tracing::warn!(reason, "certificate not as it should be");

@@ -13,8 +13,8 @@ use app::ports::Clock;
 use tokio::task::JoinHandle;
 
 use super::runner::{JobResult, JobRunner, NextRun, PeriodicJob, Schedule};
+use crate::output::time::format_time;
 use crate::tls::CertificateHolder;
-use crate::tls::certificate::show_time;
 use crate::wiring::WiredApp;
 
 /// Time between two looks at the pool.
@@ -84,7 +84,7 @@ impl ProcessWatch {
         if let Some(facts) = self.certificate.facts().filter(|facts| facts.ends_soon(now)) {
             let names = facts.names.join(", ");
             let cause = self.certificate.status().problem.unwrap_or_default();
-            let reason = format!("It is valid until {}. {cause}", show_time(facts.not_after));
+            let reason = format!("It is valid until {}. {cause}", format_time(facts.not_after));
             let kind = ProblemKind::CertificateEnds;
             problems.push(FoundProblem::new(kind, "", &names, reason.trim_end()));
         }

@@ -6,8 +6,9 @@ use app::audit::{AuditFilter, list_page};
 use app::ports::AuditRecord;
 use serde_json::{Value, json};
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::cli::AuditArgs;
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, printable};
 
 /// Prints changes, the oldest first, as in a log.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{CommandFailure, build_runtime, format_time};
+use super::{CommandFailure, build_runtime};
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::output::print_line;
+use crate::output::time::format_time;
 use crate::telemetry;
 use crate::wiring::backup::{BackupInfo, Backups, verify_backup};
 

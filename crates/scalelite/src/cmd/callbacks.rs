@@ -4,8 +4,9 @@ use app::admin::callbacks;
 use app::ports::{OutboxMessage, RecordingStore};
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 
 /// Most callbacks that are listed.

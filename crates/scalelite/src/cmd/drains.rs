@@ -6,8 +6,9 @@ use app::drains::{self, DrainError, DrainPlan};
 use domain::drain::{AfterDrain, DrainPhase, PlannedDrain};
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 use crate::wiring::local_time::{read_local, show_local};
 

@@ -13,8 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::recordings::recording_store;
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 
 /// Most archives that are listed.

@@ -185,13 +185,6 @@ fn listening_url(config: &Config) -> String {
     }
 }
 
-/// Formats a time as RFC 3339, in UTC and whole seconds.
-pub fn format_time(time: domain::Timestamp) -> String {
-    let ms = u64::try_from(time.0).unwrap_or(0);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-    humantime::format_rfc3339_seconds(time).to_string()
-}
-
 /// Reads a line from the standard input; true if it is `yes`.
 pub fn read_confirmation() -> bool {
     let mut line = String::new();

@@ -8,8 +8,9 @@ use domain::Timestamp;
 use domain::placement::PlacementRefusal;
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 
 /// The expected users are shown for these numbers of minutes from now.

@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::output::table::{self, Cell};
 use crate::output::{print_line, print_text, printable, rake_table};
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
+use crate::output::time::format_time;
 
 /// Columns of the original's `rake status`.
 const RAKE_HEADINGS: [&str; 10] = [

@@ -7,8 +7,9 @@ use app::ports::ManagementToken;
 use domain::management::{Scope, Scopes};
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 
 impl From<TokenError> for CommandFailure {

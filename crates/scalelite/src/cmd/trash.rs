@@ -6,7 +6,8 @@ use app::recordings::trash_time::find_trash_ms;
 use serde_json::json;
 
 use super::recordings::recording_store;
-use super::{CommandContext, CommandFailure, format_time};
+use super::{CommandContext, CommandFailure};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_note, printable};
 
 /// Number of entries of the trash that are read at a time.

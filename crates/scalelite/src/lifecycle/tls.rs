@@ -9,10 +9,10 @@ use crate::background::{CertificateExpiry, CertificateFilesJob, CertificateRenew
 use crate::config::Config;
 use crate::http::TlsServer;
 use crate::http::listen::Listener;
+use crate::output::time::format_time;
 use crate::tls::CertificateHolder;
 use crate::tls::acme::answers::ChallengeAnswers;
 use crate::tls::acme::renewal::{Renewal, RenewalRules};
-use crate::tls::certificate::show_time;
 use crate::tls::files::CertificateFiles;
 use crate::wiring::{WiredApp, certificates};
 
@@ -87,7 +87,7 @@ async fn load_files(
         tracing::warn!(reason, "certificate not as it should be");
     }
     let names = certificate.facts.names.join(",");
-    let not_after = show_time(certificate.facts.not_after);
+    let not_after = format_time(certificate.facts.not_after);
     tracing::info!(names, not_after, "certificate read");
     holder.set(certificate);
     Ok(())

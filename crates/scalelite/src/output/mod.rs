@@ -3,6 +3,7 @@
 
 pub mod rake_table;
 pub mod table;
+pub mod time;
 pub mod yaml;
 
 use std::io::Write as _;

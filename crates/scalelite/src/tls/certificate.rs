@@ -16,6 +16,8 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::output::time::format_time;
+
 /// Most certificates of a chain.
 const MAX_CHAIN: usize = 16;
 /// Longest time for which is warned that a certificate ends, in ms.
@@ -143,11 +145,14 @@ impl CertificateFacts {
     pub fn problems(&self, hosts: &[String], now: Timestamp) -> Vec<String> {
         let mut problems = Vec::new();
         if now.0 >= self.not_after.0 {
-            problems.push(format!("the certificate has expired on {}", show_time(self.not_after)));
+            problems
+                .push(format!("the certificate has expired on {}", format_time(self.not_after)));
         }
         if now.0 < self.not_before.0 {
-            problems
-                .push(format!("the certificate is valid only from {}", show_time(self.not_before)));
+            problems.push(format!(
+                "the certificate is valid only from {}",
+                format_time(self.not_before)
+            ));
         }
         for host in hosts.iter().filter(|host| !self.covers(host)) {
             problems
@@ -199,13 +204,6 @@ fn show_name(name: &GeneralName) -> Option<String> {
 
 fn timestamp(since_epoch: Duration) -> Timestamp {
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Returns a time as it is shown to administrators.
-pub fn show_time(time: Timestamp) -> String {
-    let since_epoch = Duration::from_millis(u64::try_from(time.0).unwrap_or_default());
-    let time = std::time::UNIX_EPOCH.checked_add(since_epoch);
-    time.map(|time| humantime::format_rfc3339_seconds(time).to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -270,7 +268,7 @@ mod tests {
             facts.problems(&[], late),
             ["the certificate has expired on 2026-04-01T00:00:00Z"]
         );
-        assert_eq!(show_time(facts.renewal_time()), "2026-03-02T00:00:00Z");
+        assert_eq!(format_time(facts.renewal_time()), "2026-03-02T00:00:00Z");
         assert_eq!(facts.days_left(Timestamp(facts.not_after.0 - 1)), 0);
         assert_eq!(facts.days_left(Timestamp(facts.not_after.0 + 1)), -1);
     }

@@ -1,7 +1,7 @@
 //! Planned drains: one that is not over for each server, and of several processes that change one, one does.
 
 use app::ports::{DrainAddition, StateStore};
-use domain::drain::{AfterDrain, DrainOutcome, DrainPhase, PlannedDrain};
+use domain::drain::{AfterDrain, DrainOutcome, PlannedDrain};
 use domain::{AdminState, ServerId};
 
 use super::fixtures::NOW;
@@ -33,16 +33,10 @@ fn drain(id: &str, server: &str) -> PlannedDrain {
         deadline_ms: Some(7_200_000),
         warn_ms: 60_000,
         after: AfterDrain::EnableWhenHealthy,
-        phase: DrainPhase::Planned,
-        began_at: None,
-        warned_at: None,
-        drained_at: None,
-        ended_at: None,
         remaining: Some((2, 9)),
         failures: 1,
-        successes: 0,
         due_at: NOW.plus_ms(60_000),
-        revision: 0,
+        ..PlannedDrain::default()
     }
 }
 

@@ -3,8 +3,9 @@
 use app::ports::{Clock, Finding};
 
 use crate::config::Config;
+use crate::output::time::format_time;
 use crate::tls::acme::state::SharedState;
-use crate::tls::certificate::{Certificate, CertificateFacts, show_time};
+use crate::tls::certificate::{Certificate, CertificateFacts};
 use crate::wiring;
 
 const CHECK: &str = "certificate";
@@ -57,14 +58,14 @@ fn judge(
     if facts.ends_soon(now) {
         problems.push(format!(
             "it ends on {}, in {} days",
-            show_time(facts.not_after),
+            format_time(facts.not_after),
             facts.days_left(now)
         ));
     }
     problems.extend(problem.map(|problem| format!("it was not renewed: {problem}")));
     if problems.is_empty() {
         let detail =
-            format!("for {}, until {}", facts.names.join(", "), show_time(facts.not_after));
+            format!("for {}, until {}", facts.names.join(", "), format_time(facts.not_after));
         return Finding::ok(CHECK, detail);
     }
     let advice = "renew it; with ACME, the log of the server says why that fails";

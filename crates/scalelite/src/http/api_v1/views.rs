@@ -1,19 +1,12 @@
 //! What several endpoints show and read: times, and fields that can be removed by null.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use domain::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
-
-/// A time by RFC 3339, in UTC and ms.
-pub(super) fn show_time(time: Timestamp) -> String {
-    // What humantime cannot write: years beyond 9999.
-    const MAX_MS: u64 = 253_402_300_799_999;
-    let ms = u64::try_from(time.0).unwrap_or(0).min(MAX_MS);
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
-}
+pub(super) use crate::output::time::format_time_ms as show_time;
 
 /// Reads a time by RFC 3339, in UTC.
 pub(super) fn read_time(name: &str, text: &str) -> Result<Timestamp, Problem> {

@@ -1,17 +1,12 @@
 //! How the console shows numbers and times.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use domain::Timestamp;
 
-/// The last time that can be shown, in ms since 1970: the end of the year 9999.
-const LAST_MS: i64 = 253_402_300_799_000;
+use crate::output::time::format_time;
 
 /// Shows a time, in UTC.
 pub(super) fn time(at: Timestamp) -> String {
-    let since_epoch = Duration::from_millis(u64::try_from(at.0.min(LAST_MS)).unwrap_or_default());
-    let shown = humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string();
-    shown.trim_end_matches('Z').replace('T', " ")
+    format_time(at).trim_end_matches('Z').replace('T', " ")
 }
 
 /// Shows the time of day, in UTC.

@@ -15,7 +15,7 @@ use super::state::{
     AcmeState, RunningOrder, SavedAccount, SavedAnswer, SavedCertificate, SharedState,
     SharedStateError,
 };
-use crate::tls::certificate::show_time;
+use crate::output::time::format_time;
 use crate::tls::{Certificate, CertificateHolder};
 
 /// How long an order may take before another process may order, in ms. An order itself ends before.
@@ -232,7 +232,7 @@ impl Renewal {
         };
         if let Some(certificate) = read_saved(saved) {
             let names = certificate.facts.names.join(",");
-            let not_after = show_time(certificate.facts.not_after);
+            let not_after = format_time(certificate.facts.not_after);
             tracing::info!(names, not_after, "certificate exchanged");
             self.holder.set(certificate);
             self.used = Some(saved.clone());
