@@ -1,13 +1,15 @@
 //! The type of points in time. The domain reads no clock; callers pass the current time.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How far a recorded time may lie in the future, in ms: clocks of replicas differ a little, and calls
 /// take their time. One that lies further ahead was written by a clock that has been set back since.
 const MAX_LEAD_MS: i64 = 2 * 60_000;
 
 /// Milliseconds since 1970, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -7,10 +7,11 @@ use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
 use super::secret_argument::{read_optional, read_secret};
+use crate::cmd::CommandFailure;
+use crate::cmd::balancer::Balancer;
 use crate::cmd::servers::change::NewServerArgs;
 use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::{change, list, sync};
-use crate::cmd::{CommandContext, CommandFailure};
 
 #[derive(Debug, Args)]
 pub struct ServersArgs {
@@ -222,33 +223,33 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 }
 
 /// Runs a subcommand of `servers`.
-pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<(), CommandFailure> {
+pub async fn run(balancer: &Balancer, command: ServersCommand) -> Result<(), CommandFailure> {
     match command {
         ServersCommand::Add { url, secret, traits, named_url, named_secret, force } => {
             let (load_multiplier, tag) = traits.into_parts();
             let url = named_url.or(url).unwrap_or_default();
             let secret = read_secret(named_secret.or(secret).unwrap_or_default())?;
             let new = NewServerArgs { url, secret, load_multiplier, tag, force };
-            change::add_checked(context, new).await
+            change::add_checked(balancer, new).await
         }
         ServersCommand::Update { id, secret, traits, named_secret, join_url } => {
             let secret = read_optional(named_secret.or(secret))?;
             let (multiplier, tag) = traits.into_parts();
             if let Some(url) = &join_url {
-                change::set_join_url(context, &id, url).await?;
+                change::set_join_url(balancer, &id, url).await?;
             }
             let has_more = secret.is_some() || multiplier.is_some() || tag.is_some();
             if join_url.is_none() || has_more {
-                change::update_checked(context, &id, secret, multiplier, tag).await?;
+                change::update_checked(balancer, &id, secret, multiplier, tag).await?;
             }
             Ok(())
         }
-        ServersCommand::Remove { id, yes } => change::remove_checked(context, &id, yes).await,
-        ServersCommand::Enable { id } => change::enable_checked(context, &id).await,
-        ServersCommand::Cordon { id } => change::cordon(context, &id).await,
+        ServersCommand::Remove { id, yes } => change::remove_checked(balancer, &id, yes).await,
+        ServersCommand::Enable { id } => change::enable_checked(balancer, &id).await,
+        ServersCommand::Cordon { id } => change::cordon(balancer, &id).await,
         ServersCommand::Drain { id, wait, deadline, warn, then } => {
             let options = DrainOptions { wait, deadline, warn_before: warn, after_drain: then };
-            drain::run(context, &id, options).await
+            drain::run(balancer.here("servers drain")?, &id, options).await
         }
         ServersCommand::Limits { id, max_meetings, max_users, tier } => {
             let limits = ServerChange {
@@ -257,21 +258,23 @@ pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<()
                 tier,
                 ..ServerChange::default()
             };
-            change::set_limits(context, &id, limits).await
+            change::set_limits(balancer, &id, limits).await
         }
-        ServersCommand::Disable { id, yes } => change::disable(context, &id, yes).await,
+        ServersCommand::Disable { id, yes } => change::disable(balancer, &id, yes).await,
         ServersCommand::Panic { id, keep_state, skip_end_calls, yes } => {
-            change::panic_checked(context, &id, (keep_state, skip_end_calls), yes).await
+            change::panic_checked(balancer, &id, (keep_state, skip_end_calls), yes).await
         }
         ServersCommand::LoadMultiplier { id, multiplier } => {
-            change::set_load_multiplier(context, &id, Some(multiplier)).await
+            change::set_load_multiplier(balancer, &id, Some(multiplier)).await
         }
-        ServersCommand::Tag { id, tag } => change::set_tag(context, &id, tag).await,
-        ServersCommand::AddAll { file } => sync::add_all(context, &file).await,
+        ServersCommand::Tag { id, tag } => change::set_tag(balancer, &id, tag).await,
+        ServersCommand::AddAll { file } => {
+            sync::add_all(balancer.here("servers add-all")?, &file).await
+        }
         ServersCommand::Sync { file, mode, dry_run } => {
-            sync::sync(context, Some(&file), &mode, dry_run, true).await
+            sync::sync(balancer.here("servers sync")?, Some(&file), &mode, dry_run, true).await
         }
-        ServersCommand::Yaml { verbose } => list::print_yaml(context, verbose).await,
-        ServersCommand::Meetings { id } => list::print_meetings(context, id.as_deref()).await,
+        ServersCommand::Yaml { verbose } => list::print_yaml(balancer, verbose).await,
+        ServersCommand::Meetings { id } => list::print_meetings(balancer, id.as_deref()).await,
     }
 }

@@ -5,6 +5,7 @@ mod actor;
 pub mod apply;
 pub mod audit;
 pub mod backup;
+pub mod balancer;
 pub mod callbacks;
 pub mod check;
 pub mod config;
@@ -39,9 +40,11 @@ use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
 
+use self::balancer::Balancer;
 use crate::config::sources::SettingOrigin;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::output;
+pub use crate::output::{format_time, format_time_ms};
 use crate::telemetry;
 use crate::wiring::data_dir::Creation;
 use crate::wiring::{self, WiringError};
@@ -94,7 +97,7 @@ pub fn run_once(
     config: &Config,
     sources: &Sources,
     creation: Creation,
-    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+    command: impl AsyncFnOnce(&Balancer) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     // The level in the environment file is the server's.
     let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false).ok().flatten();
@@ -110,7 +113,7 @@ pub fn run_without_log(
     config: &Config,
     sources: &Sources,
     creation: Creation,
-    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+    command: impl AsyncFnOnce(&Balancer) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     let stores = read_store_settings(config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(config, &stores, creation).map_err(|error| match error {
@@ -119,18 +122,19 @@ pub fn run_without_log(
         }
         error => error.into(),
     })?;
-    let context = CommandContext {
+    let app = wired.app.clone();
+    let balancer = Balancer::Here(Box::new(CommandContext {
         app: wired.app,
         url: listening_url(config),
         secret_is_generated: wired.secret_is_generated,
         importer: wired.importer,
         config: config.clone(),
         settings_place: sources.describe(),
-    };
+    }));
     let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
     build_runtime(false)?.block_on(origin::run_from(origin, async {
-        let result = command(&context).await;
-        if let Err(error) = write_queue(&context.app).await {
+        let result = command(&balancer).await;
+        if let Err(error) = write_queue(&app).await {
             output::print_note(format!("WARNING: not recorded in the audit: {error}"));
         }
         result
@@ -181,13 +185,6 @@ fn listening_url(config: &Config) -> String {
         Some(ipv6) if ipv6.contains(':') => format!("http://[{ipv6}]:{port}"),
         Some(host) => format!("http://{host}:{port}"),
     }
-}
-
-/// Formats a time as RFC 3339, in UTC and whole seconds.
-pub fn format_time(time: domain::Timestamp) -> String {
-    let ms = u64::try_from(time.0).unwrap_or(0);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// Reads a line from the standard input; true if it is `yes`.

@@ -6,6 +6,9 @@ pub mod table;
 pub mod yaml;
 
 use std::io::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use domain::Timestamp;
 
 /// Prints a line of data.
 pub fn print_line(line: impl AsRef<str>) {
@@ -27,4 +30,18 @@ pub fn print_note(line: impl AsRef<str>) {
 /// The text with its control characters, which terminals would obey, replaced.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A time as RFC 3339, in UTC and whole seconds.
+pub fn format_time(time: Timestamp) -> String {
+    humantime::format_rfc3339_seconds(to_system_time(time)).to_string()
+}
+
+/// The same in milliseconds.
+pub fn format_time_ms(time: Timestamp) -> String {
+    humantime::format_rfc3339_millis(to_system_time(time)).to_string()
+}
+
+fn to_system_time(time: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(time.0).unwrap_or(0))
 }

@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::endpoint::Endpoint;
 use super::{
-    audit, callbacks, drains, imports, meetings, placement, pool, recordings, server_changes,
-    servers, tenant_settings, tenants, tokens,
+    apply, audit, callbacks, drains, imports, meetings, placement, pool, recordings,
+    server_changes, server_contents, servers, tenant_settings, tenants, tokens, trash,
 };
 
 const GET: Method = Method::GET;
@@ -49,6 +49,13 @@ fn of_pool() -> Vec<Endpoint> {
             pool::poll_all,
         ),
         Endpoint::new(
+            (POST, "/apply"),
+            ("applyPool", "Brings servers, tenants and their settings to a wanted state"),
+            write,
+            apply::bring_about,
+        )
+        .with_body_limit(apply::MAX_BYTES),
+        Endpoint::new(
             (GET, "/placement"),
             ("tryPlacement", "Shows where a new meeting would be placed now"),
             read,
@@ -56,7 +63,10 @@ fn of_pool() -> Vec<Endpoint> {
         ),
         Endpoint::new(
             (GET, "/doctor"),
-            ("runChecks", "Checks the stores and all servers"),
+            (
+                "runChecks",
+                "Checks settings, directories, certificate, stores and servers, as `scalelite doctor` does",
+            ),
             Scope::Admin,
             pool::run_checks,
         ),
@@ -134,6 +144,18 @@ fn of_servers() -> Vec<Endpoint> {
             server_changes::poll_one,
         )
         .versioned(),
+        Endpoint::new(
+            (GET, "/servers/{id}/occupancy"),
+            ("countUsers", "Asks a server who is in the meetings that the pool has there"),
+            read,
+            server_contents::count_users,
+        ),
+        Endpoint::new(
+            (GET, "/servers/{id}/reported-meetings"),
+            ("listReportedMeetings", "Asks a server for its meetings, whoever made them"),
+            read,
+            server_contents::list_reported,
+        ),
         Endpoint::new(
             (GET, "/servers/{id}/drain"),
             ("showDrain", "Polls a server, and shows what is left on it"),
@@ -293,6 +315,25 @@ fn of_recordings() -> Vec<Endpoint> {
             recordings::undelete,
         )
         .versioned(),
+        Endpoint::new(
+            (POST, "/recordings/{id}/restore"),
+            ("restoreRecording", "Restores a deleted recording from the trash, as it was"),
+            write,
+            trash::restore,
+        )
+        .with_status(StatusCode::NO_CONTENT),
+        Endpoint::new(
+            (POST, "/recording-assignments"),
+            ("assignRecordings", "Assigns recordings to a tenant: these, or all that have none"),
+            write,
+            trash::assign,
+        ),
+        Endpoint::new(
+            (GET, "/trash"),
+            ("listTrash", "Lists deleted recordings that can be restored"),
+            read,
+            trash::list,
+        ),
         Endpoint::new(
             (GET, "/imports"),
             ("listArchives", "Lists received archives, and how their imports go"),

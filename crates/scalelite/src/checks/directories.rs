@@ -6,10 +6,10 @@ use std::path::Path;
 use app::backup_schedule::is_backup_name;
 use app::ports::{DirectoryFault, Finding};
 
-use crate::cmd::format_time;
 use crate::config::owner::advise_sudo;
 use crate::config::recording_root::RECORDING_ROOT;
 use crate::config::{Config, Sources};
+use crate::output::format_time;
 use crate::wiring::backup::describe_backup;
 use crate::wiring::data_dir::may_write;
 
