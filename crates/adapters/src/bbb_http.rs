@@ -36,6 +36,8 @@ use crate::name_lookup::ServerNames;
 const MAX_IDLE_PER_SERVER: usize = 32;
 /// How long an idle connection is kept. Shorter than the keep-alive time of BBB's web server, so that this side closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The buffer of a connection. One that grew with the responses would stay as large as the longest list, for every server.
+const READ_BUFFER_BYTES: usize = 16 << 10;
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
 /// The header by which web servers pass on the id of a request.
@@ -101,6 +103,7 @@ fn build_client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_SERVER)
         .pool_timer(TokioTimer::new())
+        .http1_read_buf_exact_size(READ_BUFFER_BYTES)
         // This repeats only requests of which no byte was sent because an idle connection had just been closed.
         .retry_canceled_requests(true)
         .build(https)

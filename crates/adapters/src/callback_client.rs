@@ -33,6 +33,8 @@ const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 /// A client that sends callbacks over HTTP/1.1.
 pub struct HttpCallbackClient {
     allowed_hosts: AllowedHosts,
+    /// The setting that allows hosts.
+    allowing_setting: &'static str,
     tls: TlsConnector,
 }
 
@@ -40,6 +42,12 @@ impl HttpCallbackClient {
     /// Creates a client that sends to public addresses and to `allowed_hosts`, and trusts the system's certificates.
     #[must_use]
     pub fn new(allowed_hosts: AllowedHosts) -> Self {
+        Self::with_setting(allowed_hosts, "CALLBACK_ALLOW")
+    }
+
+    /// Like [`Self::new`]; `allowing_setting` is what an address that is refused must be in.
+    #[must_use]
+    pub fn with_setting(allowed_hosts: AllowedHosts, allowing_setting: &'static str) -> Self {
         let tls = ClientConfig::builder()
             .with_native_roots()
             .unwrap_or_else(|error| {
@@ -47,7 +55,7 @@ impl HttpCallbackClient {
                 ClientConfig::builder().with_webpki_roots()
             })
             .with_no_client_auth();
-        Self { allowed_hosts, tls: TlsConnector::from(Arc::new(tls)) }
+        Self { allowed_hosts, allowing_setting, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
     async fn deliver(&self, callback: CallbackRequest) -> Result<u16, CallbackClientError> {
@@ -91,7 +99,8 @@ impl HttpCallbackClient {
         let is_permitted = |address: &SocketAddr| self.allowed_hosts.is_allowed(host, address.ip());
         let permitted: Vec<SocketAddr> = addresses.into_iter().filter(is_permitted).collect();
         if permitted.is_empty() {
-            return Err(refused_error("the address is not public, and not in CALLBACK_ALLOW"));
+            let setting = self.allowing_setting;
+            return Err(refused_error(&format!("the address is not public, and not in {setting}")));
         }
         Ok(permitted)
     }
@@ -138,6 +147,9 @@ fn build_request(
     if let Some(token) = callback.bearer_token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
+    for (name, value) in callback.headers {
+        request = request.header(name, value);
+    }
     let body = callback.content.map(|content| (content.content_type, content.body));
     if let Some((content_type, _)) = &body {
         request = request.header(header::CONTENT_TYPE, *content_type);
@@ -174,7 +186,7 @@ mod tests {
             content_type: "text/plain",
             body: Bytes::from_static(b"hello"),
         });
-        CallbackRequest { url, bearer_token, content }
+        CallbackRequest { url, bearer_token, headers: Vec::new(), content }
     }
 
     fn test_client(allowed: &str) -> HttpCallbackClient {
@@ -214,7 +226,8 @@ mod tests {
     async fn a_callback_without_content_is_a_get() {
         let (port, request) = respond_once("HTTP/1.1 200 OK\r\n\r\n").await;
         let url = format!("http://localhost:{port}/all?a=b%20c#d");
-        let callback = CallbackRequest { url, bearer_token: None, content: None };
+        let callback =
+            CallbackRequest { url, bearer_token: None, headers: Vec::new(), content: None };
         assert_eq!(test_client("localhost").send_callback(callback).await, Ok(200));
         let request = request.await.unwrap();
         assert!(request.starts_with("GET /all?a=b%20c HTTP/1.1\r\n"), "{request}");

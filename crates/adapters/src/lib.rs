@@ -19,6 +19,7 @@ mod leftovers;
 pub mod management_client;
 mod mounts;
 mod name_lookup;
+pub mod notifications;
 mod outage;
 mod pending_joins;
 pub mod postgres;

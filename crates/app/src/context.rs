@@ -12,7 +12,7 @@ use crate::ports::{
 use crate::state::{
     AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims,
     KnownHosts, KnownTwins, Meters, ResponseTimes, Revivals, ServerBackup, SessionBudget,
-    SharedForecast, SuspectChecks, WrongPins,
+    SharedForecast, SharedLists, SuspectChecks, WrongPins,
 };
 use crate::tenancy::TenantCache;
 use crate::token_authentication::ManagementTokenCache;
@@ -48,6 +48,8 @@ pub struct App {
     pub change_budgets: Arc<ChangeBudgets>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
+    /// Requests for the lists of servers that calls share.
+    pub shared_lists: Arc<SharedLists>,
     /// The host names of servers.
     pub known_hosts: Arc<KnownHosts>,
     /// Recipients of callbacks that fail.

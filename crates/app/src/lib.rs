@@ -25,6 +25,7 @@ mod kept_create;
 mod live_failures;
 mod meeting_owner;
 pub mod memory;
+pub mod notifications;
 pub mod odd_answers;
 pub mod origin;
 mod placement;

@@ -161,6 +161,7 @@ pub(crate) fn app_with(
         wrong_pins: Arc::default(),
         keycloak_tokens: Arc::default(),
         odd_answers: Arc::default(),
+        shared_lists: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: store.clone(),

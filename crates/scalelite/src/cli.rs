@@ -4,6 +4,7 @@ mod callbacks;
 mod creation;
 mod demo;
 mod meetings;
+mod notify;
 mod placement;
 mod rake_tasks;
 pub mod recordings;
@@ -32,6 +33,7 @@ use crate::output;
 use self::callbacks::CallbacksCommand;
 pub use self::demo::DemoArgs;
 use self::meetings::MeetingsCommand;
+use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
 use self::stores::MigrateCommand;
@@ -91,6 +93,11 @@ enum Command {
     },
     /// Show who has changed what.
     Audit(AuditArgs),
+    /// Try the channels by which administrators are notified of problems.
+    Notify {
+        #[command(subcommand)]
+        command: NotifyCommand,
+    },
     /// Bring servers and tenants to the state that a file describes.
     Apply(cmd::apply::ApplyArgs),
     /// Write servers and tenants as a file for `apply`.
@@ -304,6 +311,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         Command::Serve { roles, accept_empty } => {
             cmd::serve::run(config, sources, roles, accept_empty)
         }
+        Command::Notify { command: NotifyCommand::Test } => cmd::notify::run_test(&config, sources),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::Rake { tasks } => rake_tasks::run_rake(config, sources, &tasks),
         Command::Apply(args) => cmd::apply::run(&config, sources, &args),
@@ -366,6 +374,7 @@ async fn run_command(balancer: &Balancer, command: Command) -> Result<(), Comman
         | Command::Apply(_)
         | Command::Rake { .. }
         | Command::Demo(_)
+        | Command::Notify { .. }
         | Command::MigrateStore(_)
         | Command::Migrate { .. }
         | Command::Backup { .. }

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod certificates;
 pub mod data_dir;
 pub mod health;
+pub mod notifications;
 pub mod original;
 mod playback;
 mod policy;
@@ -25,6 +26,7 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sealing::AesSealer;
 use app::App;
 use app::health::HealthBoard;
+use app::notifications::NotificationCenter;
 use app::policy::Policy;
 use app::ports::{self, EmbeddedStore, Inspect};
 use app::recordings::import::Importer;
@@ -131,6 +133,8 @@ pub struct WiredApp {
     pub uploads: Arc<dyn ports::Uploads>,
     /// What makes the scheduled backups; `None` without BACKUP_DIR.
     pub backups: Option<Backups>,
+    /// What sends notifications; `None` without a channel.
+    pub notifications: Option<Arc<NotificationCenter>>,
     /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
@@ -181,6 +185,7 @@ pub fn wire(
         backups,
         challenge_answers: ChallengeAnswers::new(certificate_state.clone()),
         certificate_state,
+        notifications: notifications::build_center(config)?,
         playback: playback.map(Arc::new),
         app,
     })
@@ -219,6 +224,7 @@ fn build_app(
         change_budgets: Arc::default(),
         response_times: Arc::default(),
         odd_answers: Arc::default(),
+        shared_lists: Arc::default(),
         known_hosts: Arc::default(),
         failing_recipients: Arc::default(),
         periodic_jobs: state.clone(),

@@ -174,5 +174,6 @@ planted_bugs! {
     fails_odd_lists: FailsOddLists => ["slow_servers_stay_sound"];
     forgets_unreadable: ForgetsUnreadable => ["running_meetings_are_not_forgotten"];
     believes_claims: BelievesClaims => ["claims_move_nothing"];
+    adopts_without_bound: AdoptsWithoutBound => ["floods_are_not_adopted"];
     believes_clocks: BelievesClocks => ["dead_servers_are_offline"];
 }

@@ -6,12 +6,13 @@
 /// Comparisons byte by byte use the operators of `text_pattern_ops`, so that they can use the index
 /// that also serves searches by prefix.
 pub(super) fn translate(sql: &str) -> String {
-    const REPLACEMENTS: [(&str, &str); 8] = [
+    const REPLACEMENTS: [(&str, &str); 9] = [
         (" COLLATE BINARY >=", " ~>=~"),
         (" COLLATE BINARY <=", " ~<=~"),
         (" COLLATE BINARY >", " ~>~"),
         (" COLLATE BINARY <", " ~<~"),
         // The remaining ones are in ORDER BY.
+        (" COLLATE BINARY DESC", " USING ~>~"),
         (" COLLATE BINARY", " USING ~<~"),
         ("instr(", "strpos("),
         // The expression of our index of metadata.

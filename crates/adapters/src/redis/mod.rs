@@ -22,6 +22,7 @@ mod kept_creates;
 mod management;
 mod periodic_jobs;
 mod placement;
+mod placement_queue;
 mod poll;
 mod pool_samples;
 mod pool_store;
@@ -43,6 +44,7 @@ use tokio::time::Instant;
 use self::address::RedisOptions;
 use self::connection::RedisConnection;
 pub(crate) use self::dump::{KeyRestore, describe_content, dump_keys};
+use self::placement_queue::PlacementQueue;
 use self::rows::ServerRow;
 use crate::join_cache::JoinCache;
 use crate::pending_joins::PendingJoins;
@@ -84,8 +86,7 @@ pub struct RedisStore {
     cached_servers: Mutex<Option<CachedServers>>,
     /// When meetings of the original were last adopted.
     last_adoption: tokio::sync::Mutex<Option<Instant>>,
-    /// Held by creates that start again, so that they do not make each other start again.
-    placement_lock: tokio::sync::Mutex<()>,
+    placements: PlacementQueue,
     /// Numbers the attempts to place a meeting, so that a repeated call can tell that the first one
     /// was executed.
     attempts: AtomicU64,
@@ -109,7 +110,7 @@ impl RedisStore {
             join_cache: JoinCache::default(),
             cached_servers: Mutex::default(),
             last_adoption: tokio::sync::Mutex::default(),
-            placement_lock: tokio::sync::Mutex::default(),
+            placements: PlacementQueue::default(),
             attempts: AtomicU64::new(0),
         }
     }

@@ -166,7 +166,7 @@ impl PoolStore for RedisStore {
     }
 
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
-        self.place_with_retries(&request).await
+        self.place_in_turn(request).await
     }
 
     async fn confirm_meeting(

@@ -66,8 +66,8 @@ scripts! {
     LIST_MEETINGS = "list_meetings", repeatable: true;
     LIST_SERVER_MEETINGS = "list_server_meetings", repeatable: true;
     READ_PLACEMENT_SNAPSHOT = "read_placement_snapshot", repeatable: true, changes;
-    // The script recognises a repeated call by the number of the attempt.
-    PLACE_MEETING = "place_meeting", repeatable: true, changes;
+    // The script recognises a repeated call by the numbers of the attempts.
+    PLACE_MEETINGS = "place_meetings", repeatable: true, changes;
     CONFIRM_MEETING = "confirm_meeting", repeatable: true, changes;
     RELEASE_CLAIM = "release_claim", repeatable: true, changes;
     RESTORE_MEETING = "restore_meeting", repeatable: false, changes;

@@ -40,6 +40,7 @@ mod tenants;
 mod tokens;
 mod trash;
 mod write_operation;
+mod write_queue;
 pub(crate) mod writer;
 mod yaml;
 
@@ -53,6 +54,7 @@ use crate::join_cache::JoinCache;
 use crate::pending_joins::PendingJoins;
 
 use self::connection::SqlConnection;
+use self::write_queue::WriteMode;
 use self::writer::{WriteConnection, WriteThread};
 
 pub(crate) use crate::join_cache::Revision;
@@ -117,12 +119,12 @@ impl<D: Database> SqlStore<D> {
     async fn queue<T: Send + 'static>(
         &self,
         operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        invalidates_join_cache: bool,
+        mode: WriteMode,
     ) -> Result<T, StoreError> {
         if let Some(error) = self.database.outage() {
             return Err(error);
         }
-        let result = self.writer.run(operation, invalidates_join_cache).await;
+        let result = self.writer.run(operation, mode).await;
         result.inspect_err(|error| self.database.note_error(error))
     }
 
@@ -131,7 +133,15 @@ impl<D: Database> SqlStore<D> {
         &self,
         operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.queue(operation, true).await
+        self.queue(operation, WriteMode::Call).await
+    }
+
+    /// Like [`Self::write`], for operations that no call waits for: they do not hold up others.
+    async fn write_in_background<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(operation, WriteMode::Background).await
     }
 
     /// Like [`Self::write`], for changes that do not affect joins: cached joins stay valid.
@@ -139,7 +149,7 @@ impl<D: Database> SqlStore<D> {
         &self,
         operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.queue(operation, false).await
+        self.queue(operation, WriteMode::JoinsStay).await
     }
 
     /// Like [`Self::write_keeping_cache`], for changes of recordings.
@@ -155,7 +165,11 @@ impl<D: Database> SqlStore<D> {
 
     /// Writes all counted joins, so that reads see them.
     async fn flush_joins(&self) -> Result<(), StoreError> {
-        if self.pending_joins.is_flushed() { Ok(()) } else { self.queue(|_| Ok(()), false).await }
+        if self.pending_joins.is_flushed() {
+            Ok(())
+        } else {
+            self.queue(|_| Ok(()), WriteMode::JoinsStay).await
+        }
     }
 
     /// Runs a query whose result depends on joins.
@@ -172,7 +186,7 @@ impl<D: Database> SqlStore<D> {
         const WRITE: &str = "INSERT INTO write_check (one, checks) VALUES (1, 1) \
             ON CONFLICT (one) DO UPDATE SET checks = write_check.checks + 1";
         self.database.check_files()?;
-        self.queue(|connection| connection.execute(WRITE, &[]), false).await?;
+        self.queue(|connection| connection.execute(WRITE, &[]), WriteMode::JoinsStay).await?;
         self.database
             .read(|connection| {
                 connection

@@ -77,6 +77,15 @@ impl<D: Database> Outbox for SqlStore<D> {
             .await
     }
 
+    async fn list_given_up(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError> {
+        const GIVEN_UP: &str = "SELECT id, topic, tenant, meeting_id, record_id, url, NULL, secret_hint, \
+            posted_at, attempts, failure, due_at FROM outbox WHERE due_at IS NULL \
+            ORDER BY posted_at DESC, id COLLATE BINARY DESC LIMIT ?1";
+        self.database
+            .read(move |connection| connection.query(GIVEN_UP, values![limit], read_message))
+            .await
+    }
+
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
         const RETRY_ONE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
         const RETRY_GIVEN_UP: &str = "UPDATE outbox SET due_at = ?1 WHERE due_at IS NULL";

@@ -74,7 +74,7 @@ impl<D: Database> PoolStore for SqlStore<D> {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let (id, observation, policy) = (id.clone(), observation.clone(), *policy);
-        self.write(move |connection| {
+        self.write_in_background(move |connection| {
             polls::record_poll(connection, &id, &observation, &policy, cycle)
         })
         .await

@@ -1,5 +1,6 @@
 //! The thread that writes. It runs all waiting operations in one transaction, so that a burst of creates
-//! needs few synchronisations of the disk. If one of them fails, the transaction is repeated with each
+//! needs few synchronisations of the disk; of what nobody waits for only a few, so that calls do not wait for a whole cycle of
+//! polls. If one of them fails, the transaction is repeated with each
 //! operation in a savepoint of its own, so that the others succeed.
 
 use std::sync::Arc;
@@ -7,16 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use app::ports::StoreError;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::SqlConnection;
 use super::meetings::count_joins;
-use super::write_operation::{NoOperation, PendingOperation, WriteOperation};
+use super::write_operation::{NoOperation, PendingOperation};
+use super::write_queue::{JobQueue, MAX_QUEUED, NextJob, WriteJob, WriteMode};
 use crate::pending_joins::{JoinCounts, PendingJoins};
-
-/// The number of operations in the queue; callers of more operations wait until one is taken.
-const MAX_QUEUED: usize = 1024;
 
 /// The connection of the writing thread.
 pub(crate) trait WriteConnection: Send + 'static {
@@ -46,12 +44,6 @@ pub(crate) trait WriteConnection: Send + 'static {
     /// Does what is left to do after transactions, once none have come for a while, or when the
     /// store is closed.
     fn tidy_up(&mut self, _is_last: bool) {}
-}
-
-struct WriteJob {
-    operation: Box<dyn WriteOperation>,
-    /// Whether the operation changes more than counts of joins.
-    invalidates_join_cache: bool,
 }
 
 /// A handle of the writing thread, which ends when the handle is dropped.
@@ -92,9 +84,9 @@ impl WriteThread {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        invalidates_join_cache: bool,
+        mode: WriteMode,
     ) -> Result<T, StoreError> {
-        let result = self.submit(operation, invalidates_join_cache);
+        let result = self.submit(operation, mode);
         let Some(timeout) = self.timeout else {
             return result.await;
         };
@@ -108,11 +100,11 @@ impl WriteThread {
     async fn submit<T: Send + 'static>(
         &self,
         operation: impl FnMut(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        invalidates_join_cache: bool,
+        mode: WriteMode,
     ) -> Result<T, StoreError> {
         let (caller, receiver) = oneshot::channel();
         let operation = Box::new(PendingOperation::new(operation, caller));
-        let job = WriteJob { operation, invalidates_join_cache };
+        let job = WriteJob { operation, mode };
         self.queue.send(job).await.map_err(|_| thread_ended_error())?;
         receiver.await.map_err(|_| thread_ended_error())?
     }
@@ -136,7 +128,7 @@ impl WakeUp {
         if let Some(queue) = self.0.upgrade() {
             let operation = Box::new(NoOperation);
             // If the queue is full, a transaction follows anyway.
-            let _ = queue.try_send(WriteJob { operation, invalidates_join_cache: false });
+            let _ = queue.try_send(WriteJob { operation, mode: WriteMode::JoinsStay });
         }
     }
 }
@@ -162,63 +154,21 @@ fn run_jobs<C: WriteConnection>(
     let mut queue = JobQueue::new(queue, C::IDLE_TIME);
     let mut must_tidy_up = false;
     loop {
-        let first = match queue.take(must_tidy_up) {
-            NextJob::Job(job) => job,
+        match queue.wait(must_tidy_up) {
+            NextJob::Ready => {}
             NextJob::Idle => {
                 connection.tidy_up(false);
                 must_tidy_up = false;
                 continue;
             }
             NextJob::End => break,
-        };
-        let mut batch = vec![first];
-        while batch.len() < C::MAX_BATCH
-            && let Ok(next) = queue.jobs.try_recv()
-        {
-            batch.push(next);
         }
+        let batch = queue.take_batch(C::MAX_BATCH);
         run_batch(&mut connection, batch, pending_joins);
         must_tidy_up = true;
     }
     if must_tidy_up {
         connection.tidy_up(true);
-    }
-}
-
-/// What the thread does next.
-enum NextJob {
-    Job(WriteJob),
-    /// No job has come for a while.
-    Idle,
-    End,
-}
-
-/// The queue as its thread sees it.
-struct JobQueue {
-    jobs: mpsc::Receiver<WriteJob>,
-    /// How long the thread waits for a job before it is idle, and the runtime whose clock it uses.
-    idle: Option<(Duration, Runtime)>,
-}
-
-impl JobQueue {
-    fn new(jobs: mpsc::Receiver<WriteJob>, idle_time: Option<Duration>) -> Self {
-        let clock = || Builder::new_current_thread().enable_time().build().ok();
-        Self { jobs, idle: idle_time.and_then(|time| Some((time, clock()?))) }
-    }
-
-    /// Waits for the next job. It may be idle only if there is something to tidy up.
-    fn take(&mut self, may_be_idle: bool) -> NextJob {
-        let of_job = |job: Option<WriteJob>| job.map_or(NextJob::End, NextJob::Job);
-        match &self.idle {
-            Some((time, runtime)) if may_be_idle => {
-                if let Ok(job) = self.jobs.try_recv() {
-                    return NextJob::Job(job);
-                }
-                let waiting = async { tokio::time::timeout(*time, self.jobs.recv()).await };
-                runtime.block_on(waiting).map_or(NextJob::Idle, of_job)
-            }
-            _ => of_job(self.jobs.blocking_recv()),
-        }
     }
 }
 
@@ -231,7 +181,7 @@ fn run_batch(
         return finish(batch, &Err(error));
     }
     let counts = pending_joins.take();
-    let invalidates_join_cache = batch.iter().any(|job| job.invalidates_join_cache);
+    let invalidates_join_cache = batch.iter().any(|job| job.mode.invalidates_join_cache());
     let written = write_batch(writer, &mut batch, &counts);
     let committed = written.and_then(|()| writer.commit());
     writer.report_change(invalidates_join_cache);
@@ -357,14 +307,14 @@ mod tests {
                 note.store(true, Ordering::SeqCst);
                 Ok(())
             },
-            true,
+            WriteMode::Call,
         );
         // It is queued, and dropped before its transaction begins.
         assert!(given_up.now_or_never().is_none());
         for _ in 0..2 {
             permissions.send(()).unwrap();
         }
-        assert_eq!(writer.run(|_| Ok(5), true).await, Ok(5), "the next one runs");
+        assert_eq!(writer.run(|_| Ok(5), WriteMode::Call).await, Ok(5), "the next one runs");
         assert!(!was_run.load(Ordering::SeqCst));
     }
 
@@ -380,7 +330,7 @@ mod tests {
                 let _ = receiver.recv();
                 Ok(())
             },
-            true,
+            WriteMode::Call,
         );
         let insert = |job: &'static str, fails: bool| {
             let mut runs = 0;
@@ -393,7 +343,7 @@ mod tests {
                     let failure = || StoreError::Corrupt("odd".to_owned());
                     if fails { Err(failure()) } else { Ok(runs) }
                 },
-                true,
+                WriteMode::Call,
             )
         };
         let release = async move { drop(permissions) };

@@ -1,5 +1,7 @@
 //! The store in Redis: round trips of calls, replicas, and checks of the configuration.
 
+use std::sync::Arc;
+
 use adapters::redis::RedisStore;
 use adapters::redis::address::RedisOptions;
 use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore};
@@ -86,6 +88,32 @@ async fn replicas_place_each_meeting_once_and_spread_them_evenly() {
     let redis = Redis::start().await.expect("a Redis");
     let replicas = [(); 3].map(|()| store_at(&redis.url(), "scalelite"));
     check_even_placement(replicas.each_ref().map(|replica| replica as &dyn PoolStore)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn meetings_that_wait_are_placed_together() {
+    let redis = Redis::start().await.expect("a Redis");
+    let replicas = [(); 2].map(|()| Arc::new(store_at(&redis.url(), "scalelite")));
+    for id in ["a", "b", "c", "d"] {
+        assert!(replicas[0].add_server(enabled_server(id)).await.unwrap());
+    }
+    let before = count_round_trips(&redis).await;
+    let mut creates = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let store = replicas[n % 2].clone();
+        creates.spawn(async move {
+            let request = place_request(&format!("m{n}"), 1, &(20_000 + n).to_string());
+            store.place_meeting(request).await.unwrap()
+        });
+    }
+    while let Some(outcome) = creates.join_next().await {
+        assert!(matches!(outcome.unwrap(), PlaceOutcome::Claimed(_)));
+    }
+    // Each alone needs two, and more if another one was faster.
+    let count = count_round_trips(&redis).await - before;
+    assert!(count <= 200, "{count} round trips for 200 meetings");
+    let servers = replicas[0].list_servers().await.unwrap();
+    assert!(servers.iter().all(|server| server.placed_since_poll == 50), "{servers:?}");
 }
 
 #[tokio::test]

@@ -1,23 +1,25 @@
 //! `getMeetings`: all servers are called at the same time, and their meetings are sent to the
 //! client as they arrive. A server that fails or is slow is left out, which is logged. Tenants see
-//! only their own meetings.
+//! only their own meetings. Calls at the same time share the requests to the servers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bbb::meetings::{ListedMeeting, MeetingList};
+use bbb::meetings::MeetingList;
 use bbb::response::build_success;
 use bytes::Bytes;
 use domain::{AdminState, Server};
+use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
-use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::timeout;
 
 use super::errors::ApiError;
 use crate::backend::CallOptions;
 use crate::context::App;
 use crate::ports::CallPriority;
+use crate::state::{ServedMeeting, ServedMeetings};
 use crate::tenancy::Caller;
 
 /// How long servers may take. Clients give up after 10 s.
@@ -47,11 +49,18 @@ pub async fn get_meetings(
 ) -> Result<BoxStream<'static, Bytes>, ApiError> {
     let mut servers = app.pool.list_servers().await?;
     servers.retain(|server| server.is_online() && server.state != AdminState::Disabled);
-    let elements = |server| fetch_elements(app.clone(), caller.clone(), server).boxed();
-    let replies: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
+    let replies: FuturesUnordered<_> = servers
+        .into_iter()
+        .map(|server| {
+            let id = server.id.clone();
+            app.shared_lists.join(&id, fetch_list(app.clone(), server))
+        })
+        .collect();
     // A meeting that two entries of one server report is listed once.
     let mut listed = HashSet::new();
-    let replies = replies.map(move |elements| join_new_elements(elements, &mut listed));
+    let tenant = caller.tenant_id().map(str::to_owned);
+    let replies =
+        replies.map(move |meetings| join_new_elements(&meetings, tenant.as_deref(), &mut listed));
     let replies = replies.filter(|elements| std::future::ready(!elements.is_empty()));
     // `None` marks the end of the list.
     let parts = replies.map(Some).chain(stream::iter([None]));
@@ -69,20 +78,22 @@ pub async fn get_meetings(
     Ok(chunks.boxed())
 }
 
-/// A `<meeting>` element and its `internalMeetingID`.
-type MeetingElement = (String, String);
-
-/// Joins the elements of the meetings that are not listed yet.
-fn join_new_elements(elements: Vec<MeetingElement>, listed: &mut HashSet<String>) -> String {
-    let new = elements.into_iter().filter_map(|(element, internal_id)| {
-        let is_new = internal_id.is_empty() || listed.insert(internal_id);
-        is_new.then_some(element)
+/// Joins the elements of a tenant's meetings, or without multitenancy of those that belong to no tenant, as far as they are not
+/// listed yet.
+fn join_new_elements(
+    meetings: &ServedMeetings,
+    tenant: Option<&str>,
+    listed: &mut HashSet<String>,
+) -> String {
+    let visible = meetings.iter().filter(|meeting| meeting.tenant.as_deref() == tenant);
+    let new = visible.filter(|meeting| {
+        meeting.internal_id.is_empty() || listed.insert(meeting.internal_id.clone())
     });
-    new.collect()
+    new.map(|meeting| meeting.element.as_str()).collect()
 }
 
-/// Returns the `<meeting>` elements of one server that the caller may see; none if the server fails.
-async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<MeetingElement> {
+/// Returns the meetings of one server; none if the server fails.
+async fn fetch_list(app: App, server: Server) -> ServedMeetings {
     let options = CallOptions {
         priority: CallPriority::FrontEnd,
         timeouts: app.policy.timeouts_for(server.is_online()),
@@ -97,31 +108,28 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<Meeting
     match meetings {
         Ok(meetings) => {
             app.note_odd_list(&server, &meetings);
-            visible_elements(&app, &server, &meetings, caller.tenant_id())
+            Arc::new(served_meetings(&app, &server, &meetings))
         }
         Err(error) => {
             let host = server.hostname();
             tracing::warn!(server = %server.id, host, error, "server left out of getMeetings");
-            Vec::new()
+            ServedMeetings::default()
         }
     }
 }
 
-/// Returns the elements of a tenant's meetings, or without multitenancy those of meetings that
-/// belong to no tenant. Meetings that cannot be read, and broken parts of others, are left out.
-fn visible_elements(
-    app: &App,
-    server: &Server,
-    meetings: &MeetingList,
-    tenant: Option<&str>,
-) -> Vec<MeetingElement> {
-    let visible = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
-    let element = |meeting: &ListedMeeting| {
-        let element = meetings.well_formed_element(meeting);
+/// Returns the meetings as they may be passed on. Meetings that cannot be read, and broken parts of others, are left out.
+fn served_meetings(app: &App, server: &Server, list: &MeetingList) -> Vec<ServedMeeting> {
+    let served = list.meetings.iter().filter_map(|meeting| {
+        let element = list.well_formed_element(meeting);
         if !matches!(element, Some(Cow::Borrowed(_))) {
             app.note_odd_answer(server, "getMeetings", "not well-formed");
         }
-        Some((element?.into_owned(), meeting.internal_id.clone()))
-    };
-    visible.filter_map(element).collect()
+        Some(ServedMeeting {
+            tenant: meeting.meta("tenant-id").map(str::to_owned),
+            internal_id: meeting.internal_id.clone(),
+            element: element?.into_owned(),
+        })
+    });
+    served.collect()
 }

@@ -135,7 +135,12 @@ async fn attempt_delivery(
 ) -> Result<DeliveryOutcome, StoreError> {
     let request = if message.topic == MessageTopic::MeetingEnded {
         // As BBB sends it: nothing is signed.
-        Some(CallbackRequest { url: message.url.clone(), bearer_token: None, content: None })
+        Some(CallbackRequest {
+            url: message.url.clone(),
+            bearer_token: None,
+            headers: Vec::new(),
+            content: None,
+        })
     } else {
         match find_signing_secret(app, message).await? {
             Some(secret) => build_request(app, message, &secret),
@@ -191,7 +196,7 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             form.push("signed_parameters", &token::sign(&claims, secret, algorithm)?);
             let content_type = "application/x-www-form-urlencoded";
             let content = Some(CallbackContent { content_type, body: form.to_text().into() });
-            Some(CallbackRequest { url, bearer_token: None, content })
+            Some(CallbackRequest { url, bearer_token: None, headers: Vec::new(), content })
         }
         MessageTopic::Analytics => {
             let body = message.body.clone().unwrap_or_default();
@@ -200,7 +205,7 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             let bearer_token = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
             let body = Bytes::from(body);
             let content = Some(CallbackContent { content_type: "application/json", body });
-            Some(CallbackRequest { url, bearer_token, content })
+            Some(CallbackRequest { url, bearer_token, headers: Vec::new(), content })
         }
         MessageTopic::MeetingEnded => None,
     }

@@ -68,6 +68,13 @@ impl Outbox for MemoryRecordings {
         Ok(all.take(to_usize(limit)).map(|message| message.clone()).collect())
     }
 
+    async fn list_given_up(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError> {
+        let mut state = self.lock();
+        let given_up = state.messages_by_age(|message| message.due_at.is_none());
+        let newest = given_up.into_iter().rev().take(to_usize(limit));
+        Ok(newest.map(|message| OutboxMessage { body: None, ..message.clone() }).collect())
+    }
+
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let mut count = 0;

@@ -63,6 +63,7 @@ pub async fn poll_all_servers(
     let started = Instant::now();
     app.response_times.retain(&servers);
     app.meters.retain(&servers);
+    app.shared_lists.retain(&servers);
     app.change_budgets.retain(&servers);
     let last_known = servers.iter().map(|server| server.health.answered_at).max();
     let last_known = last_known.filter(|at| *at > Timestamp::default());

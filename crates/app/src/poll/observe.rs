@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bbb::meetings::ListedMeeting;
-use domain::poll::{PollObservation, ReportedMeeting, UnreadableMeetings};
-use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
+use domain::poll::{OwnershipHint, PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::{Server, Timestamp};
 use tokio::time::Instant;
 
@@ -103,8 +102,10 @@ pub(crate) fn refusal_reason(body: &[u8]) -> String {
 fn to_reported_meeting(app: &App, meeting: ListedMeeting) -> ReportedMeeting {
     let tenant = meeting.meta("tenant-id").filter(|id| app.policy.multitenancy && !id.is_empty());
     let tenant = tenant.map(str::to_owned);
-    let is_likely_ours =
-        tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
+    let ownership = match &tenant {
+        Some(_) => OwnershipHint::Ours,
+        None => OwnershipHint::ByVoiceBridge(app.policy.voice_bridge),
+    };
     ReportedMeeting {
         id: meeting.id,
         tenant,
@@ -116,16 +117,8 @@ fn to_reported_meeting(app: &App, meeting: ListedMeeting) -> ReportedMeeting {
         is_breakout: meeting.is_breakout,
         voice_bridge: meeting.voice_bridge,
         moderator_pw: meeting.moderator_pw,
-        is_likely_ours,
+        ownership,
     }
-}
-
-/// Whether the meeting's voice bridge is one that follows from its id. Where front-ends choose voice bridges, any one will do.
-fn has_own_voice_bridge(meeting: &ListedMeeting, policy: VoiceBridgePolicy) -> bool {
-    let Some(number) = &meeting.voice_bridge else {
-        return false;
-    };
-    policy.use_external || generate_candidates(policy, &meeting.id, None).contains(number)
 }
 
 #[cfg(test)]

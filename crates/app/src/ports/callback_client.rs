@@ -9,6 +9,8 @@ pub struct CallbackRequest {
     pub url: String,
     /// A token for the header `Authorization: Bearer`.
     pub bearer_token: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// What is sent with POST; `None`: a GET.
     pub content: Option<CallbackContent>,
 }

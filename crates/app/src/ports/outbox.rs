@@ -130,6 +130,9 @@ pub trait Outbox: Send + Sync {
     /// Lists messages, the oldest first, `limit` at most.
     async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError>;
 
+    /// Lists messages that were given up, the newest first, `limit` at most, without their bodies.
+    async fn list_given_up(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError>;
+
     /// Makes one message due now, or without an id all that were given up; returns their number.
     /// Their attempts still count.
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;

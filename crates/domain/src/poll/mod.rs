@@ -15,6 +15,7 @@ use crate::meeting::{Meeting, MeetingKey, MeetingLoad};
 use crate::origin::{CreateWindow, MeetingIdentity, MeetingOrigin};
 use crate::server::{AdminState, Server, ServerId, ServerStats};
 use crate::time::Timestamp;
+use crate::voice_bridge::{VoiceBridgePolicy, generate_candidates};
 
 pub use self::pending_end::PendingEnd;
 pub use self::unreadable::UnreadableMeetings;
@@ -48,12 +49,40 @@ pub struct ReportedMeeting {
     pub voice_bridge: Option<String>,
     /// The moderators' password, if the server still sends it.
     pub moderator_pw: Option<String>,
-    /// Whether its data look as if a balancer of this pool had created it. That is no proof: other
-    /// balancers make the same data.
-    pub is_likely_ours: bool,
+    /// Whether its data look as if a balancer of this pool had created it.
+    pub ownership: OwnershipHint,
+}
+
+/// Whether the data of a meeting look as if a balancer of this pool had created it. That is no proof: other balancers make the same
+/// data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnershipHint {
+    /// They do.
+    Ours,
+    /// They do not.
+    #[default]
+    NotOurs,
+    /// They do if its voice bridge is one that follows from its id, or if front-ends choose voice bridges. To compute them takes
+    /// longer than to read the meeting, and is seldom needed.
+    ByVoiceBridge(VoiceBridgePolicy),
 }
 
 impl ReportedMeeting {
+    /// Returns whether its data look as if a balancer of this pool had created it.
+    #[must_use]
+    pub fn is_likely_ours(&self) -> bool {
+        match self.ownership {
+            OwnershipHint::Ours => true,
+            OwnershipHint::NotOurs => false,
+            OwnershipHint::ByVoiceBridge(policy) => {
+                self.voice_bridge.as_ref().is_some_and(|number| {
+                    policy.use_external
+                        || generate_candidates(policy, &self.id, None).contains(number)
+                })
+            }
+        }
+    }
+
     /// Returns its key, as it would be recorded if the balancer created it.
     #[must_use]
     pub fn key(&self) -> MeetingKey {

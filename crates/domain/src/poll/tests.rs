@@ -178,7 +178,7 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
 
 /// A reported meeting that the balancer created.
 pub(super) fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
-    ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, age_ms, users) }
+    ReportedMeeting { ownership: OwnershipHint::Ours, ..reported_meeting(id, age_ms, users) }
 }
 
 pub(super) fn online_server() -> Server {

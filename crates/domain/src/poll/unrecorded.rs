@@ -117,7 +117,7 @@ impl Situation<'_> {
             }
             // It is another one than the recorded one, and nothing proves that it is ours.
             (Some(_), None) => outcome.foreign += 1,
-            (None, None) if !meeting.is_likely_ours => outcome.foreign += 1,
+            (None, None) if !meeting.is_likely_ours() => outcome.foreign += 1,
             (None, pending_end) => {
                 let origin = match pending_end {
                     Some(_) => MeetingOrigin::proven(identity),

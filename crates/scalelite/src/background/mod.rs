@@ -15,6 +15,7 @@ mod health_watch;
 mod heartbeats;
 mod import_scan;
 mod meeting_curves;
+mod notifications;
 mod offline_reminder;
 mod poll_cycles;
 mod rechecks;
@@ -76,6 +77,7 @@ pub fn start_jobs(
         let keep_ms = i64::from(config.audit_keep_days.0).saturating_mul(86_400_000);
         tasks.push(runner.start(AuditPruning { app: app.clone(), keep_ms }));
     }
+    tasks.extend(notifications::start(wired, roles.poller, &runner));
     if config.metrics_bind.is_some() || config.metrics_token.is_some() {
         tasks.push(watch_loop_lag(&wired.request_meters, stop));
     }

@@ -16,6 +16,7 @@ pub mod imports;
 pub mod meetings;
 pub mod migrate_check;
 pub mod migrate_store;
+pub mod notify;
 pub mod placement;
 pub mod poll;
 pub mod rake;

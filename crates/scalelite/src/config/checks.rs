@@ -50,6 +50,7 @@ impl Config {
         self.check_hosts()?;
         self.check_management()?;
         self.check_metrics()?;
+        self.check_notifications()?;
         self.check_tls()?;
         if self.s3_recording { self.check_s3() } else { Ok(()) }
     }
@@ -89,6 +90,24 @@ impl Config {
                 Err("MANAGEMENT_BIND: it must have a port".to_owned())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_notifications(&self) -> Result<(), String> {
+        let url = self.notify_webhook_url.as_ref().map(|Secret(url)| url.as_str());
+        let is_usable =
+            |url: &str| domain::server::hostname(url).is_some_and(|host| !host.is_empty());
+        if url.is_some_and(|url| !is_usable(url)) {
+            return Err("NOTIFY_WEBHOOK_URL: it must be an http:// or https:// URL".to_owned());
+        }
+        let mail = [
+            ("NOTIFY_SMTP_URL", self.notify_smtp_url.is_some()),
+            ("NOTIFY_EMAIL_TO", self.notify_email_to.is_some()),
+            ("NOTIFY_EMAIL_FROM", self.notify_email_from.is_some()),
+        ];
+        match mail.iter().any(|(_, is_set)| *is_set) {
+            true => require_all_set(&mail, "e-mail"),
+            false => Ok(()),
         }
     }
 

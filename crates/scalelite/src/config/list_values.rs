@@ -1,5 +1,6 @@
 //! Types of settings that are lists.
 
+use app::notifications::QuietHours;
 use bbb::Algorithms;
 use domain::address_guard::AllowedHosts;
 use domain::parameters::ParameterRules;
@@ -29,6 +30,18 @@ impl SettingValue for Hosts {
 
     fn read(text: &str) -> Option<Self> {
         AllowedHosts::parse(text).ok().map(Self)
+    }
+}
+
+/// A part of each day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietHoursSetting(pub QuietHours);
+
+impl SettingValue for QuietHoursSetting {
+    const ACCEPTS: &'static str = "two times of the day, such as 22:00-06:00";
+
+    fn read(text: &str) -> Option<Self> {
+        QuietHours::parse(text).map(Self)
     }
 }
 

@@ -13,19 +13,17 @@ use super::sources::Sources;
 use super::values::{
     AcmeChallenges, AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting,
     Formats, GraceSeconds, HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names,
-    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, Seconds, Secret,
-    SettingValue, StoreUrl, Threshold,
+    PairsSetting, PlacementPolicySetting, ProxyAddresses, PublicHost, QuietHoursSetting, Seconds,
+    Secret, SettingValue, StoreUrl, Threshold,
 };
 
 settings! {
     "Front-ends" {
-        /// The secret that front-ends share with the balancer.
-        /// Unset: a secret is generated on first start and kept in the data directory.
+        /// The secret that front-ends share with the balancer. Unset: a secret is generated on first start and kept in the data directory.
         loadbalancer_secret: Option<Secret> = "LOADBALANCER_SECRET" or "";
         /// Additional secrets, separated by colons. Each of them may sign calls.
         loadbalancer_secrets: Option<Secret> = "LOADBALANCER_SECRETS" or "";
-        /// Checksum algorithms that front-ends may use.
-        /// If set, calls to servers are signed with the strongest of them, otherwise with SHA256.
+        /// Checksum algorithms that front-ends may use. If set, calls to servers are signed with the strongest of them, otherwise with SHA256.
         checksum_algorithm: Option<Algorithms> = "LOADBALANCER_CHECKSUM_ALGORITHM" or "";
         /// A POST whose parameters are in a form may also be signed over these, sorted by name, as BBB 2.4 to 2.7.7 required it;
         /// for front-ends that cannot sign otherwise.
@@ -55,8 +53,7 @@ settings! {
         /// for a second is closed, or the further one waits. 0: three quarters of MAX_CONNECTIONS. A proxy of
         /// TRUSTED_PROXIES may have three quarters, and this many requests of each of its clients are answered at the same time.
         max_connections_per_address: Count = "MAX_CONNECTIONS_PER_ADDRESS" or "0";
-        /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a
-        /// quarter of it.
+        /// Memory for requests whose sender has not proven who it is (forms with a checksum, long heads), in bytes. One address gets a quarter of it.
         max_unproven_bytes: ByteCount = "MAX_UNPROVEN_BYTES" or "67108864";
         /// Memory for the bodies of all other requests, in bytes. Slides and archives are streamed and take none.
         max_buffered_bytes: ByteCount = "MAX_BUFFERED_BYTES" or "268435456";
@@ -136,8 +133,7 @@ settings! {
         command_log: Option<PathBuf> = "COMMAND_LOG" or "/dev/log";
     }
     "Store" {
-        /// Directory of the embedded store and the generated secret.
-        /// Unset: /var/lib/scalelite if it is writable, otherwise ./scalelite-data.
+        /// Directory of the embedded store and the generated secret. Unset: /var/lib/scalelite if it is writable, otherwise ./scalelite-data.
         data_dir: Option<PathBuf> = "SCALELITE_DATA_DIR" or "";
         /// How long a meeting is kept that no server reports, in seconds.
         default_meeting_ttl: Seconds = "DEFAULT_MEETING_TTL" or "86400";
@@ -150,8 +146,7 @@ settings! {
         /// Maximum number of connections to Redis.
         redis_pool: AtLeastOne = "REDIS_POOL" or "5";
         /// URL of the PostgreSQL that stores recordings and, without Redis, everything else, e.g.
-        /// postgresql://user:password@host:5432/scalelite?sslmode=verify-full.
-        /// Unset: the address in database.yml, otherwise the embedded store.
+        /// postgresql://user:password@host:5432/scalelite?sslmode=verify-full. Unset: the address in database.yml, otherwise the embedded store.
         database_url: Option<StoreUrl> = "DATABASE_URL" or "";
         /// Maximum number of connections to PostgreSQL, at least 2. A pool size in the URL overrides it.
         database_pool: AtLeastOne = "DATABASE_POOL" or "10";
@@ -305,8 +300,7 @@ settings! {
         /// RECORDING_RETENTION_DAYS applies only to recordings with all of this metadata, e.g.
         /// `category=draft,gl-listed=false`; `%` at the start or end of a value matches any text.
         recording_retention_metadata: Option<PairsSetting> = "RECORDING_RETENTION_METADATA" or "";
-        /// Tombstones of deleted recordings are removed after this many days; an archive that arrives after that is
-        /// imported again. Unset: never.
+        /// Tombstones of deleted recordings are removed after this many days; an archive that arrives after that is imported again. Unset: never.
         recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
     }
     "Playback" {
@@ -321,8 +315,7 @@ settings! {
         /// Unset: a key is generated on first start and kept in the data directory; with a shared store there is none,
         /// and protected recordings require one.
         secret_key_base: Option<Secret> = "SECRET_KEY_BASE" or "";
-        /// Directory of BBB's player, served as /playback/presentation/2.3/. Unset: a plain page
-        /// plays the videos of a presentation.
+        /// Directory of BBB's player, served as /playback/presentation/2.3/. Unset: a plain page plays the videos of a presentation.
         playback_player_dir: Option<PathBuf> = "PLAYBACK_PLAYER_DIR" or "";
         /// The Content-Security-Policy of player and recordings. Unset: one with which the players of BBB 2.x to 3.x work.
         playback_csp: Option<SecurityPolicy> = "PLAYBACK_CSP" or "";
@@ -362,18 +355,32 @@ settings! {
         multitenancy_enabled: bool = "MULTITENANCY_ENABLED" or "false";
     }
     "Callbacks" {
-        /// Non-public destinations that callbacks may have: host names (.campus.example for all names below it),
-        /// addresses and networks.
+        /// Non-public destinations that callbacks may have: host names (.campus.example for all names below it), addresses and networks.
         callback_allow: Hosts = "CALLBACK_ALLOW" or "";
         /// Who calls meta_endCallbackUrl and meetingEndedURL of a create. passthrough: the BBB server, as with the original;
         /// it also calls when it ends one of two copies. balancer: the balancer, once, when the meeting is over; servers must
         /// reach `https://URL_HOST` for that, and without URL_HOST or with DB_DISABLED the server calls.
         end_callbacks: EndCallbacksSetting = "END_CALLBACKS" or "passthrough";
-        /// Callbacks that were given up are forgotten this many days after they were posted, reports of meetings
-        /// included; 0: never.
+        /// Callbacks that were given up are forgotten this many days after they were posted, reports of meetings included; 0: never.
         callback_retention_days: Count = "CALLBACK_RETENTION_DAYS" or "30";
         /// Callback addresses of a meeting are forgotten this many days after its last create or recording; 0: never.
         callback_address_retention_days: Count = "CALLBACK_ADDRESS_RETENTION_DAYS" or "365";
+    }
+    "Notifications" {
+        /// URL to which notifications of problems are posted as JSON.
+        notify_webhook_url: Option<Secret> = "NOTIFY_WEBHOOK_URL" or "";
+        /// Signs what is posted: `X-Scalelite-Signature: sha256=` and the HMAC-SHA256 of the body.
+        notify_webhook_secret: Option<Secret> = "NOTIFY_WEBHOOK_SECRET" or "";
+        /// Non-public destinations that the webhook may have: host names (.campus.example for all names below it), addresses and networks.
+        notify_allow: Hosts = "NOTIFY_ALLOW" or "";
+        /// Mail server for notifications: `smtps://NAME:PASSWORD@HOST`, `smtp://HOST?tls=required` (STARTTLS), or `smtp://HOST` without TLS.
+        notify_smtp_url: Option<Secret> = "NOTIFY_SMTP_URL" or "";
+        /// Recipients of e-mails, separated by commas.
+        notify_email_to: Option<String> = "NOTIFY_EMAIL_TO" or "";
+        /// Sender of e-mails.
+        notify_email_from: Option<String> = "NOTIFY_EMAIL_FROM" or "";
+        /// When only critical notifications are sent, by the clock of the machine, e.g. 22:00-06:00. All others follow afterwards.
+        notify_quiet_hours: Option<QuietHoursSetting> = "NOTIFY_QUIET_HOURS" or "";
     }
     "Backups" {
         /// Directory in which a backup is made in every interval, best on another disk. Unset: none is made by itself.

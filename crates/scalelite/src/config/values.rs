@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use domain::history::HistoryMode;
 
 pub use super::address_values::{BindAddress, PublicHost, Secret, StoreUrl};
-pub use super::list_values::{Formats, Hosts, Names, PairsSetting};
+pub use super::list_values::{Formats, Hosts, Names, PairsSetting, QuietHoursSetting};
 use super::original_values::leading_number;
 pub use super::proxy_values::ProxyAddresses;
 pub use super::tls_values::AcmeChallenges;

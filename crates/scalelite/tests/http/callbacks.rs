@@ -25,13 +25,13 @@ const ALLOW: (&str, &str) = ("CALLBACK_ALLOW", "127.0.0.0/8");
 const REPORT: &str = "/bigbluebutton/api/analytics_callback";
 
 /// A callback as a front-end received it.
-struct ReceivedCallback {
-    head: String,
-    body: String,
+pub(crate) struct ReceivedCallback {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 /// Starts a front-end that answers with each status in turn, then always with the last one.
-async fn start_front_end(
+pub(crate) async fn start_front_end(
     statuses: &'static [u16],
 ) -> (String, mpsc::UnboundedReceiver<ReceivedCallback>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

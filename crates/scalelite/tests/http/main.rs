@@ -59,6 +59,8 @@ mod management_access;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod notifications;
+#[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
 mod paths;

@@ -4,7 +4,9 @@ use app::ports::PlaceRequest;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
 use domain::placement::{PlacementCriteria, meeting_seed};
-use domain::poll::{PendingEnd, PollObservation, PollPolicy, ReportedMeeting, UnreadableMeetings};
+use domain::poll::{
+    OwnershipHint, PendingEnd, PollObservation, PollPolicy, ReportedMeeting, UnreadableMeetings,
+};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
 /// The time of everything that a case does, unless it says otherwise.
@@ -152,7 +154,7 @@ pub(super) fn reported_meeting(id: &str, created_at: Timestamp, users: u32) -> R
 
 /// A meeting as its server reports it, looking like one that this pool's balancer created.
 pub(super) fn own_meeting(id: &str, created_at: Timestamp, users: u32) -> ReportedMeeting {
-    ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, created_at, users) }
+    ReportedMeeting { ownership: OwnershipHint::Ours, ..reported_meeting(id, created_at, users) }
 }
 
 /// A meeting that must be ended on a server.

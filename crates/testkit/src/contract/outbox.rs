@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
         a_message_of_an_id_is_kept_once,
         due_messages_are_taken_in_order,
         a_message_is_postponed_and_abandoned,
+        abandoned_messages_are_listed,
         abandoned_messages_are_retried,
         old_messages_are_forgotten,
         hostile_messages_stay_as_they_are,
@@ -126,6 +127,17 @@ async fn a_message_is_postponed_and_abandoned(factory: RecordingStoreFactory<'_>
     assert_eq!(outbox.take_messages(timestamp(1_000_000), timestamp(2_000_000), 9).await, [""; 0]);
     let message = &outbox.list_messages().await[0];
     assert_eq!((message.attempts, message.due_at), (5, None));
+}
+
+async fn abandoned_messages_are_listed(factory: RecordingStoreFactory<'_>) {
+    let with_body = OutboxMessage { body: Some("long".to_owned()), ..bare_message("b") };
+    let last = OutboxMessage { due_at: None, ..message("c", 9) };
+    let posted = [message("a", 0), with_body, bare_message("d"), last.clone()];
+    let outbox = TestOutbox::with(factory, &posted).await;
+    let given_up = async |limit| outbox.0.list_given_up(limit).await.expect("list_given_up");
+    let expected = [OutboxMessage { body: None, ..last }, bare_message("d"), bare_message("b")];
+    assert_eq!(given_up(9).await, expected);
+    assert_eq!(given_up(2).await, expected[..2]);
 }
 
 async fn abandoned_messages_are_retried(factory: RecordingStoreFactory<'_>) {

@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use tokio::time::sleep;
 
 use super::checkers::{self, FinishedUseCase, UseCaseOutcome};
+use super::hostile::FLOOD_NAME;
 use super::mutant::Mutant;
 use super::replica::ReplicaContext;
 use super::sim_run::SimRun;
@@ -316,6 +317,8 @@ pub(crate) fn running_keys(sim: &SimRun) -> Vec<MeetingKey> {
     let is_down = |id: &ServerId| sim_servers.get(&id.0).is_some_and(|it| it.down_until.is_some());
     let recorded = expectations.last_snapshot.meetings.iter();
     keys.extend(recorded.filter(|it| is_down(&it.server)).map(|it| it.key.clone()));
+    // What a server lists without end no front-end knows.
+    keys.retain(|key| !key.id.starts_with(FLOOD_NAME));
     keys
 }
 

@@ -84,6 +84,8 @@ pub enum Mutant {
     ForgetsUnreadable,
     /// A server that claims to have more users in a meeting of another one gets it.
     BelievesClaims,
+    /// A server may make replicas adopt as many meetings as it lists.
+    AdoptsWithoutBound,
     /// Failed polls are judged by the clock alone.
     BelievesClocks,
 }
@@ -131,6 +133,7 @@ impl Mutant {
         Self::FailsOddLists,
         Self::ForgetsUnreadable,
         Self::BelievesClaims,
+        Self::AdoptsWithoutBound,
         Self::BelievesClocks,
     ];
 }

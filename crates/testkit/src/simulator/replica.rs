@@ -95,7 +95,11 @@ impl CallbackClient for FrontEndClient {
 
 impl ReplicaContext {
     fn new(sim: Arc<SimRun>, number: usize, offset_ms: i64, rng: SeededRng) -> Self {
-        let policy = Arc::new(sim.scenario.policy());
+        let mut policy = sim.scenario.policy();
+        if sim.store.mutant() == Some(Mutant::AdoptsWithoutBound) {
+            policy.poll.max_adoptions = usize::MAX;
+        }
+        let policy = Arc::new(policy);
         let process = Arc::new(ReplicaProcess::new(sim.clone(), number, offset_ms, rng));
         // Replicas read tenants outside of any use case.
         let use_case = Arc::new(UseCase::new(0, number, UseCaseKind::Internal, sim.now()));
@@ -151,6 +155,7 @@ impl ReplicaContext {
             change_budgets: self.change_budgets.clone(),
             response_times: self.response_times.clone(),
             odd_answers: Arc::default(),
+            shared_lists: Arc::default(),
             known_hosts: Arc::default(),
             failing_recipients: Arc::default(),
             periodic_jobs: store.clone(),

@@ -67,9 +67,14 @@ pub(crate) struct Scenario {
     pub(crate) foreign_balancers: bool,
     /// Whether the first server is hostile: it claims meetings of others, with more users.
     pub(crate) hostile_server: bool,
+    /// Whether the hostile server also lists meetings without end, so that the hourly bounds are reached.
+    pub(crate) floods: bool,
     /// Whether the clock of all replicas is set, by an hour to ten years. Then little else goes wrong.
     pub(crate) clock_steps: bool,
 }
+
+/// Meetings that a server may make each replica adopt in runs with a flood of them, which are shorter than an hour.
+pub(crate) const FLOOD_MAX_ADOPTIONS: usize = 20;
 
 impl Scenario {
     /// Draws a scenario.
@@ -117,6 +122,7 @@ impl Scenario {
             twins,
             foreign_balancers,
             hostile_server: false,
+            floods: false,
             clock_steps: false,
         };
         scenario.with_newer_faults(&mut rng.clone())
@@ -137,6 +143,16 @@ impl Scenario {
                 twins: false,
                 foreign_balancers: false,
                 skew_ms: 0,
+                ..self
+            },
+            20..25 => Self {
+                hostile_server: true,
+                floods: true,
+                store_loss: false,
+                replica_crashes: false,
+                administration: false,
+                twins: false,
+                foreign_balancers: false,
                 ..self
             },
             _ => self,
@@ -170,7 +186,7 @@ impl Scenario {
                 thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy_threshold },
                 load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },
                 grace_ms: 30_000,
-                max_adoptions: 1_000,
+                max_adoptions: if self.floods { FLOOD_MAX_ADOPTIONS } else { 1_000 },
             },
             placement: PlacementRules::default(),
             history: HistoryMode::On,

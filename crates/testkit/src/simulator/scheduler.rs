@@ -175,6 +175,7 @@ impl RunScheduler {
                 }
             }
             Action::Claim(users, with_identity) => hostile::claim(&self.sim, users, with_identity),
+            Action::Flood(count) => hostile::flood(&self.sim, count),
             Action::ClockStep(offset_ms) => {
                 self.sim.count_event("clock steps");
                 self.sim.set_clock_step_ms(offset_ms);
@@ -250,6 +251,9 @@ impl RunScheduler {
         }
         self.sim.set_clock_step_ms(0);
         self.sim.faults().clear();
+        if self.sim.scenario.floods {
+            hostile::give_up(&self.sim);
+        }
         let now = self.sim.now();
         for sim_server in self.sim.servers().values_mut() {
             sim_server.down_until = sim_server.down_until.map(|_| now);

@@ -35,6 +35,8 @@ pub(crate) struct SimMeeting {
     pub(crate) is_revived: bool,
     /// Whether it was made by a create that was meant to find it there.
     pub(crate) is_of_repetition: bool,
+    /// Whether a hostile server claims to have it.
+    pub(crate) is_claimed: bool,
     /// The number of users in it.
     pub(crate) users: u32,
     /// Since when it has no users; `None` while it has users.

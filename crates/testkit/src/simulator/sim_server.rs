@@ -242,6 +242,7 @@ impl SimServer {
             has_lost_create: false,
             is_revived: false,
             is_of_repetition: false,
+            is_claimed: false,
             users: 0,
             empty_since: Some(now),
             had_users: false,

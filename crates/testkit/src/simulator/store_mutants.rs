@@ -1,7 +1,7 @@
 //! Planted bugs that need more than a line in the store.
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PollReport, PoolStore as _, StoreError};
-use domain::poll::{PollObservation, UnreadableMeetings, UnwantedMeeting};
+use domain::poll::{OwnershipHint, PollObservation, UnreadableMeetings, UnwantedMeeting};
 use domain::{AdminState, Meeting, MeetingKey, ServerId, Timestamp};
 
 use super::mutant::Mutant;
@@ -22,7 +22,7 @@ impl StoreProxy {
         match self.mutant() {
             Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
             Some(Mutant::AdoptsNothing) => {
-                reported.iter_mut().for_each(|meeting| meeting.is_likely_ours = false);
+                reported.iter_mut().for_each(|meeting| meeting.ownership = OwnershipHint::NotOurs);
             }
             Some(Mutant::ForgetsUnreadable) => {
                 observation.unreadable = UnreadableMeetings::default();

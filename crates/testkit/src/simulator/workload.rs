@@ -77,6 +77,8 @@ pub(crate) enum Action {
     /// The hostile server claims the meetings of the others, with so many users more, and with their
     /// identity or another one.
     Claim(u32, bool),
+    /// The hostile server lists so many meetings more.
+    Flood(usize),
     /// The clock of all replicas is set to this distance from the true time, in ms.
     ClockStep(i64),
 }
@@ -104,6 +106,7 @@ enum ActionKind {
     Foreign,
     OddAnswers,
     Claim,
+    Flood,
     ClockStep,
 }
 
@@ -154,6 +157,7 @@ impl Workload {
             (when(scenario.foreign_balancers, 10), ActionKind::Foreign),
             (when(scenario.server_faults, 2), ActionKind::OddAnswers),
             (when(scenario.hostile_server, 20), ActionKind::Claim),
+            (when(scenario.floods, 4), ActionKind::Flood),
             (when(scenario.clock_steps, 8), ActionKind::ClockStep),
         ];
         Self { scenario, rng, meeting_count: 0, weighted_kinds }
@@ -198,6 +202,7 @@ impl Workload {
                 let users = u32::try_from(self.rng.draw_u64(1, 60)).unwrap_or(1);
                 Action::Claim(users, self.rng.draw_percent(50))
             }
+            Some(ActionKind::Flood) => Action::Flood(30 + self.rng.draw_index(60)),
             Some(ActionKind::ClockStep) => {
                 let step_ms = self.rng.pick(&CLOCK_STEPS_MS).copied().unwrap_or(0);
                 let is_back = self.rng.draw_percent(60);

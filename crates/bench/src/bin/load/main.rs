@@ -8,6 +8,7 @@ mod baseline;
 mod client;
 mod clock;
 mod measurements;
+mod pool_process;
 mod product;
 mod report;
 mod round;
@@ -52,6 +53,9 @@ enum Command {
     /// Serve as the baseline.
     #[command(hide = true)]
     Baseline(baseline::Options),
+    /// Serve as BBB servers.
+    #[command(hide = true)]
+    Pool(pool_process::Options),
 }
 
 #[derive(Args, Debug)]
@@ -116,6 +120,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Baseline(options)) => baseline::serve(options).await.map(|()| true),
+        Some(Command::Pool(options)) => pool_process::serve(options).await.map(|()| true),
         None => run_until_signal(measure(&cli.options)).await,
     };
     match result {

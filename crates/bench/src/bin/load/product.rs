@@ -5,7 +5,6 @@ use crate::clock::now;
 use crate::server_process::{ServerProcess, free_port};
 use crate::signing::{MANAGEMENT_PATH, SECRET, sign_target};
 use anyhow::{Context, ensure};
-use bbb_sim::BbbServer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -133,10 +132,13 @@ impl Product {
 
     /// Adds the servers to the pool and enables them; the balancer polls each server when it is
     /// enabled.
-    pub(crate) async fn add_servers(&self, servers: &[BbbServer]) -> anyhow::Result<()> {
+    pub(crate) async fn add_servers(
+        &self,
+        servers: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.port()).await?;
-        for server in servers {
-            let data = json!({ "server": { "url": server.url(), "secret": server.secret() } });
+        for (url, secret) in servers {
+            let data = json!({ "server": { "url": url, "secret": secret } });
             let added = call_management(&mut connection, "addServer", &data).await?;
             let id = added.get("id").context("the response of addServer has no id")?;
             let data = json!({ "id": id, "server": { "state": "enable" } });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A connection with this many failures sends no further request.
 const MAX_FAILURES: usize = 20;
@@ -32,6 +32,8 @@ pub(crate) struct RequestLoad {
     sources: Vec<RequestSource>,
     expected: ExpectedResponse,
     connections: usize,
+    /// Time between a response and the next request of the same connection.
+    pause: Duration,
 }
 
 /// The result of a round.
@@ -78,7 +80,12 @@ impl RequestLoad {
         expected: ExpectedResponse,
         connections: usize,
     ) -> Self {
-        Self { sources, expected, connections }
+        Self { sources, expected, connections, pause: Duration::ZERO }
+    }
+
+    /// The same load of clients that pause after each response.
+    pub(crate) fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Sends requests for this time. The connections are opened before the measurement starts.
@@ -91,7 +98,7 @@ impl RequestLoad {
         let deadline = started + duration;
         let mut loops = JoinSet::new();
         for (connection, source) in open {
-            loops.spawn(run_connection(connection, source, self.expected, deadline));
+            loops.spawn(self.clone().run_connection(connection, source, deadline));
         }
         let mut round = RoundResult::default();
         let all = async {
@@ -118,25 +125,30 @@ impl RequestLoad {
     }
 }
 
-/// Sends the requests of one connection.
-async fn run_connection(
-    mut connection: Connection,
-    source: RequestSource,
-    expected: ExpectedResponse,
-    deadline: Instant,
-) -> RoundResult {
-    let mut round = RoundResult::default();
-    while now() < deadline && round.failed < MAX_FAILURES {
-        let Some(target) = source.next_target() else { break };
-        let sent_at = now();
-        let response = connection.get(target).await;
-        let elapsed = now() - sent_at;
-        match response.and_then(|response| expected.check(&response)) {
-            Ok(()) => round.latencies.push(elapsed),
-            Err(error) => round.record_failure(&error),
+impl RequestLoad {
+    /// Sends the requests of one connection.
+    async fn run_connection(
+        self,
+        mut connection: Connection,
+        source: RequestSource,
+        deadline: Instant,
+    ) -> RoundResult {
+        let mut round = RoundResult::default();
+        while now() < deadline && round.failed < MAX_FAILURES {
+            let Some(target) = source.next_target() else { break };
+            let sent_at = now();
+            let response = connection.get(target).await;
+            let elapsed = now() - sent_at;
+            match response.and_then(|response| self.expected.check(&response)) {
+                Ok(()) => round.latencies.push(elapsed),
+                Err(error) => round.record_failure(&error),
+            }
+            if !self.pause.is_zero() {
+                sleep(self.pause).await;
+            }
         }
+        round
     }
-    round
 }
 
 impl RoundResult {

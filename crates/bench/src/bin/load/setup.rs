@@ -38,7 +38,8 @@ impl Setup {
             });
         }
         let product = program.start().await?;
-        product.add_servers(pool.servers()).await?;
+        let servers = pool.servers().iter().map(|server| (server.url(), server.secret()));
+        product.add_servers(servers).await?;
         Ok(Self { product, pool })
     }
 

@@ -18,6 +18,9 @@ use crate::Replicas;
 const MAX_OPEN: usize = 2_000;
 /// Users who join each meeting.
 const JOINS: u32 = 2;
+/// How often a meeting is ended, and the time between two tries: longer together than a failure of a server.
+const MAX_ENDS: u32 = 12;
+const END_PAUSE: Duration = Duration::from_secs(5);
 /// How long clients wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time between two recordings, and how long one is kept.
@@ -179,8 +182,22 @@ async fn live(
     }
     drop(permit);
     shared.pause(time).await;
-    // A meeting on a server that has just failed may be over already.
-    let _ = shared.call("end", &format!("meetingID={id}")).await;
+    end(shared, &id).await;
+}
+
+/// Ends a meeting. A server that has just failed does not answer, and its meeting may be over already.
+async fn end(shared: &Shared, id: &str) {
+    for _ in 0..MAX_ENDS {
+        let ended = shared.call("end", &format!("meetingID={id}")).await;
+        let is_over = ended.is_some_and(|response| {
+            response.xml_field("returncode") == "SUCCESS"
+                || response.xml_field("messageKey") == "notFound"
+        });
+        if is_over || shared.is_stopped() {
+            return;
+        }
+        shared.pause(END_PAUSE).await;
+    }
 }
 
 async fn deliver_recordings(shared: Shared, spool: PathBuf) {

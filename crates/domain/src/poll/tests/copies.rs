@@ -81,7 +81,7 @@ fn a_meeting_that_is_recorded_nowhere_is_adopted_without_proof() {
     assert_eq!(adopted.voice_bridge.as_deref(), Some("1"));
     assert_eq!((adopted.placed_at, adopted.load.users), (NOW.plus_ms(-AGE_MS), 4));
     assert_eq!(adopted.origin, MeetingOrigin::adopted(told.identity()));
-    let foreign = ReportedMeeting { is_likely_ours: false, ..told.clone() };
+    let foreign = ReportedMeeting { ownership: OwnershipHint::NotOurs, ..told.clone() };
     assert_eq!(decisions(&decide(foreign, None, None)), (0, vec![], 1));
     let breakout = ReportedMeeting { is_breakout: true, ..told };
     assert_eq!(decisions(&decide(breakout, None, None)), (0, vec![], 0));
@@ -93,7 +93,7 @@ fn a_meeting_that_is_recorded_nowhere_is_adopted_without_proof() {
 
 #[test]
 fn a_meeting_that_is_ours_by_proof_is_recorded_if_it_has_no_record() {
-    let told = ReportedMeeting { is_likely_ours: false, ..reported("i", 1) };
+    let told = ReportedMeeting { ownership: OwnershipHint::NotOurs, ..reported("i", 1) };
     let outcome = decide(told.clone(), None, proof());
     assert_eq!(decisions(&outcome), (1, vec![], 0), "there is no other copy");
     assert_eq!(outcome.adopted[0].origin, MeetingOrigin::proven(told.identity()));
@@ -300,7 +300,8 @@ proptest! {
         let [reachable, is_proven, is_adopted, has_claim, has_record, has_end, is_likely_ours] = flags;
         let id = |n: usize| [None, Some("i"), Some("j")][n].map(str::to_owned);
         let mut told = our_meeting("m", ages.0, users.0);
-        (told.internal_id, told.is_likely_ours) = (id(ids.0), is_likely_ours);
+        let hint = if is_likely_ours { OwnershipHint::Ours } else { OwnershipHint::NotOurs };
+        (told.internal_id, told.ownership) = (id(ids.0), hint);
         let mut record = recorded("j", users.1, reachable);
         record.meeting.placed_at = NOW.plus_ms(-ages.1);
         let identity = MeetingIdentity::from_parts(id(ids.1), NOW.plus_ms(-ages.1));

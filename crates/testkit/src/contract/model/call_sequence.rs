@@ -3,7 +3,9 @@
 use app::ports::{PlaceOutcome, PlaceRequest, ReplacedRecord, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
-use domain::poll::{PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings};
+use domain::poll::{
+    OwnershipHint, PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings,
+};
 use domain::{
     AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin, Server,
     Timestamp,
@@ -277,7 +279,7 @@ fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
         is_breakout: rng.is_one_in(8),
         voice_bridge: rng.is_one_in(2).then(|| rng.pick(&BRIDGES).to_owned()),
         moderator_pw: rng.is_one_in(2).then(|| "'theirs'".to_owned()),
-        is_likely_ours: rng.is_one_in(2),
+        ownership: if rng.is_one_in(2) { OwnershipHint::Ours } else { OwnershipHint::NotOurs },
         internal_id: any_internal_id(rng),
     });
     let reported = reported.collect();

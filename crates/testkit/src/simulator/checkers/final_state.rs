@@ -62,7 +62,8 @@ fn running_meetings<'a>(
 
 /// Returns whether the proof may be lost that this deployment made the meeting: with the data of
 /// the store, with the entry of its server, because its record was dropped on request, or because a
-/// later create on the same server left a pending end that does not name it.
+/// later create on the same server left a pending end that does not name it; or because another
+/// balancer's meeting of that id was there while the create was not answered yet.
 pub(super) fn may_be_unproven(
     state: &FinalState<'_>,
     sim_meeting: &SimMeeting,
@@ -74,11 +75,23 @@ pub(super) fn may_be_unproven(
     sim_meeting.is_foreign()
         || is_recorded_without_proof
         || is_leftover(state, sim_meeting, sim_server)
+        || was_overtaken(sim_meeting, sim_server)
         || expectations.was_listed_twice(&sim_server.host)
         || expectations.store_lost_at.is_some_and(|lost_at| created_at <= lost_at)
         || expectations.was_removed(&sim_server.host, created_at)
         || sim_meeting.abandon_reason.is_some()
         || sim_meeting.has_lost_create
+}
+
+/// Returns whether another balancer's meeting of the same id was on the server between the create and
+/// its answer: the record names the later one, and the answer takes that not back.
+fn was_overtaken(sim_meeting: &SimMeeting, sim_server: &SimServer) -> bool {
+    let mut ended = sim_server.ended_meetings.iter().map(|ended| &ended.meeting);
+    ended.any(|ended| {
+        ended.key == sim_meeting.key
+            && ended.is_foreign()
+            && (sim_meeting.created_at..=sim_meeting.listed_since).contains(&ended.created_at)
+    })
 }
 
 /// Returns whether the meeting is what a create has left of which no front-end was told, and that

@@ -156,6 +156,7 @@ pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
     ("running_meetings_are_not_forgotten", store_changes::running_meetings_are_not_forgotten),
     ("slow_servers_stay_sound", slow_servers::slow_servers_stay_sound),
     ("claims_move_nothing", claims::claims_move_nothing),
+    ("floods_are_not_adopted", claims::floods_are_not_adopted),
 ];
 
 /// Checkers that run when a use case has ended.

@@ -4,6 +4,7 @@
 use domain::Server;
 
 use super::{CheckResult, StoreChange};
+use crate::simulator::hostile::FLOOD_NAME;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::UseCase;
 
@@ -38,7 +39,8 @@ pub(crate) fn check_made_once(sim: &SimRun, use_case: &UseCase, host: &str) -> C
     }
 }
 
-/// No failure is recorded of a server that has no fault, however slow or odd its answers are.
+/// No failure is recorded of a server that has no fault, however slow or odd its answers are, unless it lists more meetings than can
+/// be adopted.
 pub(crate) fn slow_servers_stay_sound(change: &StoreChange<'_>) -> CheckResult {
     if !matches!(change.operation, "record_failure" | "record_poll") {
         return Ok(());
@@ -46,7 +48,10 @@ pub(crate) fn slow_servers_stay_sound(change: &StoreChange<'_>) -> CheckResult {
     let since = change.now.plus_ms(-change.rules.max_call_ms - MAX_RECORDING_MS);
     let was_well = |server: &Server| {
         let sim_server = change.servers.get(&server.id.0);
-        sim_server.is_some_and(|sim_server| sim_server.was_healthy_since(since))
+        sim_server.is_some_and(|sim_server| {
+            let floods = sim_server.meetings.keys().any(|id| id.starts_with(FLOOD_NAME));
+            !floods && sim_server.was_healthy_since(since)
+        })
     };
     let has_new_failure = |server: &&Server| {
         let before = change.before.server(&server.id);
