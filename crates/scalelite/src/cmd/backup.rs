@@ -70,6 +70,6 @@ fn open(
 
 /// A backup in one line.
 fn describe(info: &BackupInfo) -> String {
-    let made_at = format_time(domain::Timestamp(info.created_at));
+    let made_at = format_time(Timestamp(info.created_at));
     format!("{} store as of {made_at}, by scalelite {}", info.stores.join(" and "), info.program)
 }
