@@ -16,6 +16,7 @@ pub mod entropy;
 pub mod https_client;
 mod join_cache;
 mod leftovers;
+pub mod local_time;
 pub mod management_client;
 mod mounts;
 mod name_lookup;

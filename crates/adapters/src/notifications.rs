@@ -23,15 +23,6 @@ const SIGNATURE_HEADER: &str = "X-Scalelite-Signature";
 /// Time limit of an e-mail, from the look-up of the name to the answer of the server.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns the minute of the day where this process runs.
-#[must_use]
-pub fn minute_of_day(time: Timestamp) -> u32 {
-    let Ok(time) = jiff::Timestamp::from_millisecond(time.0) else { return 0 };
-    let local = time.to_zoned(jiff::tz::TimeZone::system());
-    let minute = i32::from(local.hour()) * 60 + i32::from(local.minute());
-    u32::try_from(minute).unwrap_or(0)
-}
-
 fn show_time(time: Timestamp) -> String {
     jiff::Timestamp::from_second(time.0.div_euclid(1000))
         .map(|time| time.to_string())

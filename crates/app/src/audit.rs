@@ -20,7 +20,7 @@ const PAGE_SIZE: usize = 500;
 const WRITTEN_AT_ONCE: usize = 200;
 
 /// Who works here, as the audit names it.
-fn actor_name() -> String {
+pub(crate) fn actor_name() -> String {
     match origin::actor() {
         Actor::Balancer => "automatic".to_owned(),
         Actor::Automatic(reason) => format!("automatic: {reason}"),

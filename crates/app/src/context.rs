@@ -6,8 +6,8 @@ use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     AuditLog, BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, ManagementTokens,
-    OneTimeTokens, PeriodicJobs, PoolSamples, PoolStore, RecordingStore, RememberedRequests,
-    Sealer, SessionHistory, Tenants,
+    OneTimeTokens, PeriodicJobs, PlannedDrains, PoolSamples, PoolStore, RecordingStore,
+    RememberedRequests, Sealer, SessionHistory, Tenants,
 };
 use crate::state::{
     AuditQueue, ChangeBudgets, ClockWatch, FailingRecipients, KeycloakTokens, KnownClaims,
@@ -84,6 +84,8 @@ pub struct App {
     pub audit_queue: Arc<AuditQueue>,
     /// Requests of the management API that must not be made twice.
     pub requests: Arc<dyn RememberedRequests>,
+    /// Servers that are taken out of service at a time.
+    pub drains: Arc<dyn PlannedDrains>,
     /// Calls to BBB servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Calls to addresses that front-ends name.

@@ -14,6 +14,7 @@ pub mod callbacks;
 pub mod context;
 pub mod create;
 pub mod dial_in;
+pub mod drains;
 mod duplicate_end;
 pub mod end_callbacks;
 pub mod forecaster;

@@ -23,7 +23,7 @@ use copier::StoreCopier;
 pub struct MigrationPlan {
     /// Only compare the stores.
     pub dry_run: bool,
-    /// Copy tenants, servers, meetings, sessions, management tokens and the audit.
+    /// Copy tenants, servers, meetings, sessions, management tokens, the audit and planned drains.
     pub state: bool,
     /// Copy recordings, callbacks and what is not finished of them, if both stores keep them.
     pub recordings: bool,
@@ -50,6 +50,7 @@ pub async fn migrate_stores(
         counts.push(copier.copy_sessions().await?);
         counts.push(copier.copy_management_tokens().await?);
         counts.push(copier.copy_audit().await?);
+        counts.push(copier.copy_drains().await?);
     }
     let recordings = source.recordings.as_deref().zip(target.recordings.as_deref());
     if let Some((from, to)) = recordings.filter(|_| plan.recordings) {

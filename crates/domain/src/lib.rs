@@ -6,6 +6,7 @@ pub mod address_guard;
 pub mod callback_retry;
 pub mod confirmation;
 pub mod dial_in;
+pub mod drain;
 pub mod forecast;
 pub mod health;
 pub mod history;

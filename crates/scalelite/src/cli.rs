@@ -3,6 +3,7 @@
 mod callbacks;
 mod creation;
 mod demo;
+mod drains;
 mod meetings;
 mod notify;
 mod placement;
@@ -12,6 +13,7 @@ mod remote;
 mod secret_argument;
 mod servers;
 mod setting_flags;
+mod status;
 mod stores;
 mod tenants;
 mod tokens;
@@ -24,7 +26,6 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::cmd::balancer::Balancer;
 use crate::cmd::check::MonitorState;
-use crate::cmd::status::{Column, StatusTable};
 use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
@@ -32,10 +33,12 @@ use crate::output;
 
 use self::callbacks::CallbacksCommand;
 pub use self::demo::DemoArgs;
+use self::drains::DrainsCommand;
 use self::meetings::MeetingsCommand;
 use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
+use self::status::StatusArgs;
 use self::stores::MigrateCommand;
 pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
@@ -71,6 +74,11 @@ enum Command {
     Secret,
     /// List and change the servers of the pool.
     Servers(ServersArgs),
+    /// List and cancel drains that the balancer carries out by itself (`servers drain` with a time, a deadline or --then).
+    Drains {
+        #[command(subcommand)]
+        command: Option<DrainsCommand>,
+    },
     /// List, show and end meetings.
     Meetings {
         #[command(subcommand)]
@@ -128,26 +136,7 @@ enum Command {
         target: cmd::poll::PollTarget,
     },
     /// Show the state of the pool.
-    Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Repeat every two seconds until Ctrl-C.
-        #[arg(long)]
-        watch: bool,
-        /// Print all columns, instead of those that fit into 80 characters.
-        #[arg(long, conflicts_with_all = ["columns", "json"])]
-        wide: bool,
-        /// Print these columns, e.g. hostname,users,load.
-        #[arg(
-            long,
-            value_enum,
-            value_delimiter = ',',
-            conflicts_with = "json",
-            value_name = "COLUMN,…"
-        )]
-        columns: Vec<Column>,
-    },
+    Status(StatusArgs),
     /// Check that the store can be used, without the running balancer.
     Liveness,
     /// Ask the running balancer whether it has what it needs; for health checks of containers. Exit code 1 if not.
@@ -344,6 +333,7 @@ async fn run_command(balancer: &Balancer, command: Command) -> Result<(), Comman
             cmd::servers::list::print_json(balancer).await
         }
         Command::Servers(_) => cmd::servers::list::print_plain(balancer).await,
+        Command::Drains { command } => drains::run(balancer, command).await,
         Command::Meetings { command } => meetings::run(balancer, command).await,
         Command::Tenants { command } => {
             tenants::run_tenants(balancer, command.unwrap_or(TenantsCommand::List)).await
@@ -362,10 +352,7 @@ async fn run_command(balancer: &Balancer, command: Command) -> Result<(), Comman
         Command::Callbacks { command } => callbacks::run(balancer, command).await,
         Command::Recordings { command } => recordings::run(balancer, command).await,
         Command::Poll { target } => cmd::poll::run(balancer, target, false).await,
-        Command::Status { json, watch, wide, columns } => {
-            let table = StatusTable::new(wide, columns);
-            cmd::status::run(balancer, &table, json, watch).await
-        }
+        Command::Status(arguments) => status::run(balancer, arguments).await,
         Command::Liveness => cmd::poll::check_liveness(balancer.here("liveness")?).await,
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(balancer.here("sign")?, &call, &parameters, url, server).await

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod certificates;
 pub mod data_dir;
 pub mod health;
+pub mod local_time;
 pub mod notifications;
 pub mod original;
 mod playback;
@@ -239,6 +240,7 @@ fn build_app(
         audit: state.clone(),
         audit_queue: Arc::default(),
         requests: state.clone(),
+        drains: state.clone(),
         bbb: Arc::new(build_bbb_client(config, &policy)),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(WatchedClock::new(Arc::new(SystemClock), clock_watch.clone())),

@@ -23,6 +23,7 @@ mod management;
 mod periodic_jobs;
 mod placement;
 mod placement_queue;
+mod planned_drains;
 mod poll;
 mod pool_samples;
 mod pool_store;

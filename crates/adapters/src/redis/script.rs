@@ -105,6 +105,10 @@ scripts! {
     APPEND_AUDIT = "append_audit", repeatable: true;
     LIST_AUDIT = "list_audit", repeatable: true;
     FORGET_AUDIT = "forget_audit", repeatable: true;
+    ADD_DRAIN = "add_drain", repeatable: false;
+    LIST_DRAINS = "list_drains", repeatable: true;
+    REPLACE_DRAIN = "replace_drain", repeatable: false;
+    FORGET_DRAINS = "forget_drains", repeatable: true;
     CLAIM_REQUEST = "claim_request", repeatable: false;
     REMEMBER_ANSWER = "remember_answer", repeatable: true;
     FORGET_REQUEST = "forget_request", repeatable: true;

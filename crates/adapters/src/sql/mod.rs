@@ -20,6 +20,7 @@ mod outbox;
 mod pending_ends;
 mod periodic_jobs;
 mod placement;
+mod planned_drains;
 mod polls;
 mod pool_samples;
 mod pool_store;

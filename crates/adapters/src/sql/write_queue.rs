@@ -13,7 +13,7 @@ use super::write_operation::WriteOperation;
 pub(super) const MAX_QUEUED: usize = 1024;
 
 /// The number of background operations in one transaction.
-const MAX_BACKGROUND: usize = 4;
+const MAX_BACKGROUND: usize = 16;
 
 /// How an operation is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ mod tests {
     fn calls_come_before_polls_and_polls_come_too() {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let mut queue = JobQueue::new(receiver, None);
-        let modes = [[WriteMode::Background; 10], [WriteMode::Call; 10]].concat();
+        let modes = [[WriteMode::Background; 40], [WriteMode::Call; 40]].concat();
         for mode in modes {
             let sent = sender.try_send(WriteJob { operation: Box::new(NoOperation), mode });
             assert!(sent.is_ok());
@@ -131,11 +131,11 @@ mod tests {
         let mut batches = Vec::new();
         for _ in 0..3 {
             assert!(matches!(queue.wait(false), NextJob::Ready));
-            let batch = queue.take_batch(8);
+            let batch = queue.take_batch(32);
             let calls = batch.iter().filter(|job| job.mode == WriteMode::Call).count();
             batches.push((calls, batch.len() - calls));
         }
-        assert_eq!(batches, [(4, 4), (4, 4), (2, 2)]);
+        assert_eq!(batches, [(16, 16), (16, 16), (8, 8)]);
         drop(sender);
         assert!(matches!(queue.wait(false), NextJob::End));
     }

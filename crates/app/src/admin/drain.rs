@@ -55,6 +55,16 @@ pub async fn poll_remaining_load(
     Ok(Ok(RemainingLoad { meetings: server.stats.meetings, users: server.stats.users }))
 }
 
+/// Returns what the chat says before meetings are ended.
+#[must_use]
+pub fn warning_text(seconds: u64) -> String {
+    let time = match seconds {
+        0..120 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    };
+    format!("This server is taken out of service for maintenance. This meeting ends in {time}.")
+}
+
 /// Sends a chat message to every meeting on a server; returns the number of meetings that were
 /// reached. Servers before BBB 3.0 do not support this call.
 ///

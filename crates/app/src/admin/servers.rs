@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::audit::{self, AuditEvent, describe_server_change};
 use crate::context::App;
+use crate::drains;
 use crate::origin;
 use crate::poll;
 use crate::ports::{ServerChange, StoreError};
@@ -187,6 +188,9 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     app.server_backup.note_own_change(&server.id, Some(&server));
     tracing::info!(server = %server.id, host, state = state_name, by = %origin::actor(), "server changed");
     record_change(app, "server.update", before.as_ref(), Some(&server)).await;
+    if before.is_some_and(|before| before.state != server.state) {
+        drains::note_state_change(app, &server).await;
+    }
     match state {
         Some(AdminState::Enabled) => poll_if_enabled(app, server).await,
         _ => Ok(server),
@@ -223,6 +227,7 @@ pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     let (host, by) = (server.as_ref().map(Server::hostname), origin::actor());
     tracing::info!(server = %id, host, meetings = meetings.len(), %by, "server removed");
     record_change(app, "server.remove", server.as_ref(), None).await;
+    drains::note_removal(app, &id).await;
     Ok(meetings)
 }
 

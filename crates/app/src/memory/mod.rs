@@ -12,6 +12,7 @@ mod kept_creates;
 mod management_tokens;
 mod outbox;
 mod periodic_jobs;
+mod planned_drains;
 mod pool_samples;
 mod pool_state;
 mod pool_store;

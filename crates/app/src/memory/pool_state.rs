@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::confirmation::{self, ConfirmationEffect};
+use domain::drain::PlannedDrain;
 use domain::periodic_job::JobRun;
 use domain::poll::{
     MeetingUpdate, PendingEnd, PollObservation, PollOutcome, RecordedElsewhere,
@@ -36,6 +37,8 @@ pub(super) struct PoolState {
     /// Management tokens by their ids.
     pub(super) management_tokens: BTreeMap<String, ManagementToken>,
     pub(super) audit: BTreeMap<AuditPosition, AuditRecord>,
+    /// Planned drains by their ids.
+    pub(super) drains: BTreeMap<String, PlannedDrain>,
     /// Remembered requests by their keys: fingerprint, answer, and until when.
     pub(super) requests: BTreeMap<String, (String, Option<String>, Timestamp)>,
     pub(super) pending_ends: BTreeMap<(ServerId, MeetingKey), PendingEnd>,

@@ -22,6 +22,7 @@ pub mod management_tokens;
 pub mod notifications;
 pub mod outbox;
 pub mod periodic_jobs;
+pub mod planned_drains;
 pub mod pool_samples;
 pub mod pool_store;
 pub mod recording_catalog;
@@ -64,6 +65,7 @@ pub use management_tokens::{ManagementToken, ManagementTokens, TokenAddition};
 pub use notifications::{Notification, NotificationSender, NotificationState};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
+pub use planned_drains::{DrainAddition, PlannedDrains, from_stored_drain, to_stored_drain};
 pub use pool_samples::{PoolSamples, SampleBlock};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
@@ -91,7 +93,7 @@ pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, UploadId, Uploads};
 
 /// The state store: servers, meetings, their creates, sessions, tenants, tokens, periodic jobs, samples, the certificate, management
-/// tokens, the audit and remembered requests, which all replicas share.
+/// tokens, the audit, remembered requests and planned drains, which all replicas share.
 pub trait StateStore:
     PoolStore
     + KeptCreates
@@ -104,6 +106,7 @@ pub trait StateStore:
     + ManagementTokens
     + AuditLog
     + RememberedRequests
+    + PlannedDrains
 {
 }
 
@@ -118,7 +121,8 @@ impl<
         + CertificateState
         + ManagementTokens
         + AuditLog
-        + RememberedRequests,
+        + RememberedRequests
+        + PlannedDrains,
 > StateStore for T
 {
 }

@@ -17,6 +17,8 @@ pub enum MigratedKind {
     ManagementTokens,
     /// Records of the audit.
     Audit,
+    /// Drains that are not over.
+    PlannedDrains,
     /// Recordings, with metadata, formats and thumbnails.
     Recordings,
     /// Callbacks of meetings.
@@ -43,6 +45,7 @@ impl MigratedKind {
             Self::Sessions => "sessions",
             Self::ManagementTokens => "management tokens",
             Self::Audit => "changes in the audit",
+            Self::PlannedDrains => "planned drains",
             Self::Recordings => "recordings",
             Self::Callbacks => "callbacks",
             Self::Trash => "trash",

@@ -1,4 +1,4 @@
-//! Copies management tokens and the audit.
+//! Copies management tokens, the audit and planned drains.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,8 @@ use super::copier::{CopyAction, StoreCopier, to_u64};
 use super::counts::{MigratedKind, MigrationCounts};
 use crate::admin::tokens::MAX_TOKENS;
 use crate::audit::MAX_RECORDS;
-use crate::ports::{AuditPosition, AuditRecord, StateStore, StoreError};
+use crate::drains::MAX_OPEN;
+use crate::ports::{AuditPosition, AuditRecord, DrainAddition, StateStore, StoreError};
 
 /// Records of the audit that are written at once.
 const WRITTEN_AT_ONCE: usize = 500;
@@ -58,6 +59,23 @@ impl StoreCopier<'_> {
             for record in &to_write {
                 let is_there = written.contains(&(record.at, record.id.clone()));
                 counts.count_verified(is_there, || record.id.clone());
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Copies drains that are not over; of the others the audit tells.
+    pub(super) async fn copy_drains(&mut self) -> Result<MigrationCounts, StoreError> {
+        let mut counts = MigrationCounts::new(MigratedKind::PlannedDrains);
+        let drains = self.source.state.list_drains(false).await?;
+        let target = self.target.state.clone();
+        for drain in &drains {
+            let existing = target.list_drains(true).await?;
+            let is_known = existing.iter().any(|other| other.id == drain.id);
+            let action = CopyAction::compare(&true, Some(&is_known).filter(|known| **known));
+            if self.count_entry(&mut counts, action, to_u64(drains.len())) {
+                let added = target.add_drain(drain, MAX_OPEN).await?;
+                counts.count_verified(added == DrainAddition::Added, || drain.id.clone());
             }
         }
         Ok(counts)

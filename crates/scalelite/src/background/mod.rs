@@ -8,6 +8,7 @@ mod certificate_expiry;
 mod certificate_files;
 mod certificate_renewal;
 mod directory_watch;
+mod drains;
 mod end_checks;
 mod file_moves;
 mod forecasting;
@@ -40,6 +41,7 @@ pub use self::certificate_expiry::CertificateExpiry;
 pub use self::certificate_files::CertificateFilesJob;
 pub use self::certificate_renewal::CertificateRenewal;
 use self::directory_watch::DirectoryWatch;
+use self::drains::Drains;
 use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
@@ -101,6 +103,7 @@ pub fn start_jobs(
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
         tasks.push(runner.start(OfflineReminder { app: app.clone() }));
+        tasks.push(runner.start(Drains { app: app.clone() }));
         tasks.push(start_sampling(app, stop));
     }
     let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());

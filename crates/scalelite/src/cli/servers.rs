@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use app::ports::ServerChange;
 use clap::{Args, Subcommand};
+use domain::drain::AfterDrain;
 
 use super::secret_argument::{read_optional, read_secret};
 use crate::cmd::CommandFailure;
 use crate::cmd::balancer::Balancer;
+use crate::cmd::drains::{self, DrainTimes};
 use crate::cmd::servers::change::NewServerArgs;
-use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
+use crate::cmd::servers::drain::{self, DrainOptions, ThenOption};
 use crate::cmd::servers::{change, list, sync};
 
 #[derive(Debug, Args)]
@@ -105,22 +107,26 @@ pub enum ServersCommand {
         /// Id of the server.
         id: String,
     },
-    /// Take a server out of service: no new meetings, and it is disabled when its last meeting ends.
+    /// Take a server out of service: no new meetings, and it is disabled when its last meeting ends. With a time, a deadline or --then the
+    /// running balancer does it by itself, also after restarts; with --wait this command does it.
     Drain {
         /// Id of the server.
         id: String,
+        /// Begin at this time by the clock of this machine, such as 22:00, "2026-12-01 22:00" or 2026-12-01T22:00:00Z.
+        #[arg(long, value_name = "TIME", conflicts_with = "wait")]
+        at: Option<String>,
         /// Wait until it has no meetings, and show the remaining ones.
         #[arg(long)]
         wait: bool,
         /// End the remaining meetings after this time, e.g. 2h or 90min.
-        #[arg(long, value_parser = humantime::parse_duration, requires = "wait")]
+        #[arg(long, value_parser = humantime::parse_duration)]
         deadline: Option<Duration>,
         /// How long before the deadline users are warned in the chat (BBB 3.0 or later).
         #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
         warn: Duration,
         /// What to do with the server after it is drained.
-        #[arg(long, value_enum, requires = "wait")]
-        then: Option<AfterDrain>,
+        #[arg(long, value_enum)]
+        then: Option<ThenOption>,
     },
     /// Set the limits of a server; omitted limits are unchanged.
     Limits {
@@ -222,6 +228,30 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
     }
 }
 
+/// Drains a server now, or plans it.
+async fn start_drain(
+    balancer: &Balancer,
+    id: &str,
+    at: Option<String>,
+    options: DrainOptions,
+) -> Result<(), CommandFailure> {
+    let DrainOptions { wait, deadline, warn_before, after_drain } = options;
+    let refuse = |reason: &str| Err(CommandFailure(format!("ERROR: {reason}")));
+    let is_planned = !wait && (at.is_some() || deadline.is_some() || after_drain.is_some());
+    let after = match after_drain {
+        Some(ThenOption::EnableWhenHealthy) if wait => {
+            return refuse("--then enable-when-healthy is done by the balancer, without --wait");
+        }
+        Some(ThenOption::Remove) if is_planned => return refuse("--then remove needs --wait"),
+        Some(ThenOption::EnableWhenHealthy) => AfterDrain::EnableWhenHealthy,
+        _ => AfterDrain::Disable,
+    };
+    if is_planned {
+        return drains::plan(balancer, id, DrainTimes { at, deadline, warn_before }, after).await;
+    }
+    drain::run(balancer, id, options).await
+}
+
 /// Runs a subcommand of `servers`.
 pub async fn run(balancer: &Balancer, command: ServersCommand) -> Result<(), CommandFailure> {
     match command {
@@ -247,9 +277,9 @@ pub async fn run(balancer: &Balancer, command: ServersCommand) -> Result<(), Com
         ServersCommand::Remove { id, yes } => change::remove_checked(balancer, &id, yes).await,
         ServersCommand::Enable { id } => change::enable_checked(balancer, &id).await,
         ServersCommand::Cordon { id } => change::cordon(balancer, &id).await,
-        ServersCommand::Drain { id, wait, deadline, warn, then } => {
+        ServersCommand::Drain { id, at, wait, deadline, warn, then } => {
             let options = DrainOptions { wait, deadline, warn_before: warn, after_drain: then };
-            drain::run(balancer.here("servers drain")?, &id, options).await
+            start_drain(balancer, &id, at, options).await
         }
         ServersCommand::Limits { id, max_meetings, max_users, tier } => {
             let limits = ServerChange {

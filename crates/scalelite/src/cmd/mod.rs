@@ -11,6 +11,7 @@ pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod drains;
 pub mod generate;
 pub mod imports;
 pub mod meetings;

@@ -95,6 +95,8 @@ metrics! {
         PoolServers = Gauge "scalelite_pool_servers" ["state"];
         /// Servers that get new meetings: enabled and online.
         PoolServersAvailable = Gauge "scalelite_pool_servers_available" [];
+        /// Planned drains that are not over, by how far they are.
+        PoolDrains = Gauge "scalelite_pool_drains" ["phase"];
         /// Users on all servers; a server that is listed twice counts once.
         PoolUsers = Gauge "scalelite_pool_users" [];
         /// Meetings on all servers; a server that is listed twice counts once.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use adapters::entropy::{OsEntropy, SystemClock};
-use adapters::notifications::{Mail, MailSettings, Webhook, minute_of_day};
+use adapters::local_time::minute_of_day;
+use adapters::notifications::{Mail, MailSettings, Webhook};
 use app::notifications::{NotificationCenter, NotificationRules};
 use app::ports::NotificationSender;
 

@@ -27,6 +27,8 @@ mod deployments;
 #[cfg(test)]
 mod dial_in;
 #[cfg(test)]
+mod drains;
+#[cfg(test)]
 mod end_callbacks;
 #[cfg(test)]
 mod ends;

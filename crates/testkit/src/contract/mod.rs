@@ -37,6 +37,7 @@ mod outbox;
 mod pending_ends;
 mod periodic_jobs;
 mod placement;
+mod planned_drains;
 mod poll_cycles;
 mod polls;
 mod pool_samples;
@@ -102,6 +103,7 @@ pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
         management_tokens::cases(),
         audit_log::cases(),
         remembered_requests::cases(),
+        planned_drains::cases(),
         racing(racing_state::cases()),
     ];
     pool_cases.chain(groups.into_iter().flatten()).collect()

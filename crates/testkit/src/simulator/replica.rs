@@ -170,6 +170,7 @@ impl ReplicaContext {
             audit: Arc::new(MemoryPoolStore::default()),
             audit_queue: Arc::default(),
             requests: Arc::new(MemoryPoolStore::default()),
+            drains: Arc::new(MemoryPoolStore::default()),
             callback_client: Arc::new(FrontEndClient(self.sim.clone())),
             bbb: Arc::new(NetworkClient::new(
                 self.sim.clone(),

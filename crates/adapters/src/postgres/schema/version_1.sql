@@ -204,6 +204,17 @@ CREATE TABLE scalelite_own.remembered_requests (
 CREATE INDEX remembered_requests_by_valid_until
     ON scalelite_own.remembered_requests (valid_until);
 
+-- Drains that are carried out at a time, as JSON; a server has one that is not over.
+CREATE TABLE scalelite_own.planned_drains (
+    id text COLLATE "C" PRIMARY KEY,
+    server_id text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    ended_at bigint,
+    drain text NOT NULL
+);
+CREATE UNIQUE INDEX planned_drains_by_server
+    ON scalelite_own.planned_drains (server_id) WHERE ended_at IS NULL;
+
 -- Details of recordings that have no column in the original's tables, as JSON.
 CREATE TABLE scalelite_own.recording_details (
     record_id text COLLATE "C" PRIMARY KEY,

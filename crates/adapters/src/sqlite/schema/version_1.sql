@@ -182,6 +182,16 @@ CREATE TABLE remembered_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remembered_requests_by_valid_until ON remembered_requests (valid_until);
 
+-- Drains that are carried out at a time, as JSON; a server has one that is not over.
+CREATE TABLE planned_drains (
+    id TEXT PRIMARY KEY,
+    server_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    ended_at INTEGER,
+    drain TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX planned_drains_by_server ON planned_drains (server_id) WHERE ended_at IS NULL;
+
 -- Recordings, in the tables that the original has in PostgreSQL.
 CREATE TABLE recordings (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

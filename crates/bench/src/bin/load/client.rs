@@ -2,7 +2,7 @@
 
 use anyhow::{bail, ensure};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -77,6 +77,18 @@ impl Connection {
 
     pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<LoadResponse> {
         self.send(build_request(Method::GET, target, Bytes::new())).await
+    }
+
+    /// Like [`Self::get`], with a token in the header `Authorization`.
+    pub(crate) async fn get_with_token(
+        &mut self,
+        target: Uri,
+        token: &str,
+    ) -> anyhow::Result<LoadResponse> {
+        let mut request = build_request(Method::GET, target, Bytes::new());
+        let value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+        self.send(request).await
     }
 
     pub(crate) async fn post_json(

@@ -2,6 +2,7 @@
 //! file here says how a part of what commands need is done in both ways.
 
 mod answers;
+mod drains;
 mod meetings;
 mod parts;
 mod pool;

@@ -30,12 +30,12 @@ struct ReportedAnswer {
 }
 
 /// The path of a server.
-fn path(id: &str) -> String {
+pub(super) fn path(id: &str) -> String {
     format!("/servers/{}", segment(id))
 }
 
 /// The failure of a request about a server.
-fn failure(id: &str) -> impl Fn(RemoteError) -> CommandFailure + '_ {
+pub(super) fn failure(id: &str) -> impl Fn(RemoteError) -> CommandFailure + '_ {
     move |error| if error.is("not-found") { unknown_server(id) } else { error.into() }
 }
 

@@ -3,22 +3,18 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use app::admin::drain::{self, RemainingLoad};
-use app::admin::servers;
+use app::admin::drain::{RemainingLoad, warning_text};
 use app::ports::ServerChange;
 use domain::AdminState;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
-use super::admin_failure;
-use crate::cmd::{CommandContext, CommandFailure};
+use crate::cmd::CommandFailure;
+use crate::cmd::balancer::Balancer;
 use crate::output::{print_line, print_note};
 
 /// Time between two polls of the server for its remaining meetings.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// The chat message before the deadline; the number of seconds follows.
-const CHAT_WARNING: &str =
-    "This server is taken out of service for maintenance. This meeting ends in";
 
 /// Options of a drain.
 #[derive(Clone, Copy, Debug)]
@@ -30,25 +26,27 @@ pub struct DrainOptions {
     /// How long before the deadline users are warned in the chat.
     pub warn_before: Duration,
     /// What to do with the server after it is drained.
-    pub after_drain: Option<AfterDrain>,
+    pub after_drain: Option<ThenOption>,
 }
 
 /// What to do with a drained server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum AfterDrain {
+pub enum ThenOption {
     /// Disable it now; the next poll would disable it otherwise.
     Disable,
+    /// Disable it, and enable it again when it was gone and is back; only without --wait.
+    EnableWhenHealthy,
     /// Remove it from the pool.
     Remove,
 }
 
 /// Drains a server.
 pub async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     options: DrainOptions,
 ) -> Result<(), CommandFailure> {
-    let server = drain::begin_drain(&context.app, id).await.map_err(admin_failure)?;
+    let server = balancer.begin_drain(id).await?;
     if !options.wait {
         print_line("OK");
         return Ok(());
@@ -57,23 +55,22 @@ pub async fn run(
         print_note("The server is already disabled.");
     }
     let progress = DrainProgress::new();
-    wait_until_empty(context, id, options, progress).await?;
-    finish(context, id, options.after_drain).await
+    wait_until_empty(balancer, id, options, progress).await?;
+    finish(balancer, id, options.after_drain).await
 }
 
 /// Waits until the server has no meetings. Warns users before the deadline, and ends the remaining
 /// meetings at the deadline.
 async fn wait_until_empty(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     options: DrainOptions,
     mut progress: DrainProgress,
 ) -> Result<(), CommandFailure> {
-    let app = &context.app;
     let deadline = options.deadline.map(|deadline| Instant::now() + deadline);
     let mut warned = false;
     loop {
-        match drain::poll_remaining_load(app, id).await.map_err(admin_failure)? {
+        match balancer.poll_remaining_load(id).await? {
             Ok(RemainingLoad { meetings: 0, .. }) => break,
             Ok(remaining) => progress.show(remaining),
             Err(reason) => progress.print_line(&format!("Remaining meetings unknown: {reason}")),
@@ -81,15 +78,15 @@ async fn wait_until_empty(
         let now = Instant::now();
         if let Some(deadline) = deadline {
             if now >= deadline {
-                let ended = drain::end_remaining_meetings(app, id).await.map_err(admin_failure)?;
+                let ended = balancer.end_remaining_meetings(id).await?;
                 progress.print_line(&format!("Meetings ended at the deadline: {ended}"));
                 break;
             }
             if !warned && now + options.warn_before >= deadline {
                 warned = true;
                 let seconds = deadline.saturating_duration_since(now).as_secs();
-                let text = format!("{CHAT_WARNING} {seconds} seconds.");
-                let count = drain::warn_users(app, id, &text).await.map_err(admin_failure)?;
+                let text = warning_text(seconds);
+                let count = balancer.warn_users(id, &text).await?;
                 progress.print_line(&format!("Meetings warned: {count}"));
             }
         }
@@ -111,18 +108,20 @@ fn next_check_delay(deadline: Instant, warn_before: Duration, warned: bool) -> D
 }
 
 async fn finish(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
-    after_drain: Option<AfterDrain>,
+    after_drain: Option<ThenOption>,
 ) -> Result<(), CommandFailure> {
     match after_drain {
-        Some(AfterDrain::Disable) => {
+        Some(ThenOption::Disable) => {
             let disable = ServerChange::with_state(AdminState::Disabled);
-            servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
+            balancer.update_server(id, disable).await?;
             print_line("drained and disabled");
         }
-        Some(AfterDrain::Remove) => {
-            servers::remove(&context.app, id).await.map_err(admin_failure)?;
+        // Refused before it begins.
+        Some(ThenOption::EnableWhenHealthy) => {}
+        Some(ThenOption::Remove) => {
+            balancer.remove_server(id).await?;
             print_line("drained and removed");
         }
         None => print_line("drained"),

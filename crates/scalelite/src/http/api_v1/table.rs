@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::endpoint::Endpoint;
 use super::{
-    apply, audit, callbacks, drains, imports, meetings, placement, pool, recordings,
-    server_changes, server_contents, servers, tenant_settings, tenants, tokens, trash,
+    apply, audit, drains, meetings, placement, planned_drains, pool, server_changes,
+    server_contents, servers, table_recordings, tenant_settings, tenants, tokens,
 };
 
 const GET: Method = Method::GET;
@@ -17,8 +17,15 @@ const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
-    let groups =
-        [of_pool(), of_servers(), of_meetings(), of_tenants(), of_recordings(), of_tokens()];
+    let groups = [
+        of_pool(),
+        of_servers(),
+        of_drains(),
+        of_meetings(),
+        of_tenants(),
+        table_recordings::of_recordings(),
+        of_tokens(),
+    ];
     groups.into_iter().flatten().collect()
 });
 
@@ -185,6 +192,38 @@ fn of_servers() -> Vec<Endpoint> {
     ]
 }
 
+fn of_drains() -> Vec<Endpoint> {
+    let (read, write) = (Scope::ServersRead, Scope::ServersWrite);
+    vec![
+        Endpoint::new(
+            (GET, "/drains"),
+            ("listDrains", "Lists the drains that the balancer carries out by itself"),
+            read,
+            planned_drains::list,
+        ),
+        Endpoint::new(
+            (POST, "/drains"),
+            ("planDrain", "Plans a drain: at its time the server gets no new meetings, and it is disabled when it is empty"),
+            write,
+            planned_drains::plan,
+        )
+        .with_status(StatusCode::CREATED),
+        Endpoint::new(
+            (GET, "/drains/{id}"),
+            ("getDrain", "Shows a drain"),
+            read,
+            planned_drains::get,
+        ),
+        Endpoint::new(
+            (DELETE, "/drains/{id}"),
+            ("cancelDrain", "Cancels a drain; a server that it has cordoned or disabled stays so"),
+            write,
+            planned_drains::cancel,
+        )
+        .with_status(StatusCode::NO_CONTENT),
+    ]
+}
+
 fn of_meetings() -> Vec<Endpoint> {
     let (read, write) = (Scope::MeetingsRead, Scope::MeetingsWrite);
     vec![
@@ -270,101 +309,6 @@ fn of_tenants() -> Vec<Endpoint> {
             tenant_settings::remove,
         )
         .with_status(StatusCode::NO_CONTENT),
-    ]
-}
-
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn of_recordings() -> Vec<Endpoint> {
-    let (read, write) = (Scope::RecordingsRead, Scope::RecordingsWrite);
-    vec![
-        Endpoint::new(
-            (GET, "/recordings"),
-            ("listRecordings", "Lists recordings, the newest first"),
-            read,
-            recordings::list,
-        ),
-        Endpoint::new(
-            (GET, "/recordings/{id}"),
-            ("getRecording", "Shows a recording"),
-            read,
-            recordings::get,
-        )
-        .versioned(),
-        Endpoint::new(
-            (PATCH, "/recordings/{id}"),
-            (
-                "updateRecording",
-                "Publishes, hides or protects a recording, or changes its metadata",
-            ),
-            write,
-            recordings::update,
-        )
-        .versioned(),
-        Endpoint::new(
-            (DELETE, "/recordings/{id}"),
-            ("deleteRecording", "Deletes a recording"),
-            write,
-            recordings::delete,
-        )
-        .with_status(StatusCode::NO_CONTENT)
-        .versioned(),
-        Endpoint::new(
-            (POST, "/recordings/{id}/undelete"),
-            ("undeleteRecording", "Brings a deleted recording back"),
-            write,
-            recordings::undelete,
-        )
-        .versioned(),
-        Endpoint::new(
-            (POST, "/recordings/{id}/restore"),
-            ("restoreRecording", "Restores a deleted recording from the trash, as it was"),
-            write,
-            trash::restore,
-        )
-        .with_status(StatusCode::NO_CONTENT),
-        Endpoint::new(
-            (POST, "/recording-assignments"),
-            ("assignRecordings", "Assigns recordings to a tenant: these, or all that have none"),
-            write,
-            trash::assign,
-        ),
-        Endpoint::new(
-            (GET, "/trash"),
-            ("listTrash", "Lists deleted recordings that can be restored"),
-            read,
-            trash::list,
-        ),
-        Endpoint::new(
-            (GET, "/imports"),
-            ("listArchives", "Lists received archives, and how their imports go"),
-            read,
-            imports::list,
-        ),
-        Endpoint::new(
-            (POST, "/imports/{name}/retry"),
-            ("retryArchive", "Imports an archive that is kept in quarantine or aside"),
-            write,
-            imports::retry,
-        )
-        .with_status(StatusCode::NO_CONTENT),
-        Endpoint::new(
-            (GET, "/callbacks"),
-            ("listCallbacks", "Lists callbacks that have not been delivered"),
-            read,
-            callbacks::list,
-        ),
-        Endpoint::new(
-            (POST, "/callbacks/retry"),
-            ("retryCallbacks", "Retries all callbacks that were given up"),
-            write,
-            callbacks::retry_all,
-        ),
-        Endpoint::new(
-            (POST, "/callbacks/{id}/retry"),
-            ("retryCallback", "Retries a callback"),
-            write,
-            callbacks::retry_one,
-        ),
     ]
 }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use app::App;
 use app::admin::servers::{AdminError, PanicOptions};
 use app::admin::{meetings, recordings, servers};
+use app::drains::{self, DrainError, DrainPlan};
 use app::ports::{ServerChange, Visibility};
 use askama::Template;
 use bbb::Query;
+use domain::drain::AfterDrain;
 use domain::management::Scope;
-use domain::{AdminState, MeetingKey, ServerId};
+use domain::{AdminState, MeetingKey, Server, ServerId};
 use http::StatusCode;
 
 use super::pages::server::state_of_action;
@@ -70,7 +73,7 @@ pub(super) async fn run(
 type ActionResult = Result<HttpResponse, PageError>;
 
 fn confirm(form: &Query, path: &str, question: &str, answer: &'static str) -> ActionResult {
-    let fields = ["key", "id", "tenant", "action"].into_iter();
+    let fields = ["key", "id", "tenant", "action", "begin_min", "deadline_min", "back"].into_iter();
     let fields = fields.filter_map(|name| Some((name, form.get(name)?.into_owned())));
     let confirm = Confirm { question, path, answer, fields: fields.collect() };
     let body = confirm.render()?;
@@ -92,6 +95,9 @@ async fn change_server(
     let server = server.ok_or(PageError::NotFound("server"))?;
     let (host, users) = (server.hostname(), server.stats.users);
     let action = form.get("action").unwrap_or_default();
+    if action.ends_with("-drain") {
+        return change_drain(app, viewer, &server, form).await;
+    }
     let result = match (state_of_action(&action), &*action) {
         (Some(AdminState::Disabled), _) if users > 0 && !is_confirmed(form) => {
             let question = format!(
@@ -119,6 +125,51 @@ async fn change_server(
     match result {
         Ok(()) => Ok(redirect(&super::pages::server_link(id))),
         Err(AdminError::Store(error)) => Err(PageError::Store(error)),
+        Err(error) => Ok(message(StatusCode::CONFLICT, Some(viewer), &error.to_string())),
+    }
+}
+
+/// Plans the drain of a server, or cancels it.
+async fn change_drain(app: &App, viewer: &Viewer, server: &Server, form: &Query) -> ActionResult {
+    let id = server.id.0.as_str();
+    if form.get("action").as_deref() == Some("cancel-drain") {
+        return drain_result(viewer, id, drains::cancel(app, id).await.map(drop));
+    }
+    let Some(plan) = read_drain(app, id, form) else {
+        let text = "These are no numbers of minutes.";
+        return Ok(message(StatusCode::BAD_REQUEST, Some(viewer), text));
+    };
+    let (users, host) = (server.stats.users, server.hostname());
+    if plan.deadline_ms.is_some() && users > 0 && !is_confirmed(form) {
+        let question = format!(
+            "{users} users are on {host}. Those who are there at the deadline are warned a minute before, and then their meetings end."
+        );
+        return confirm(form, "/scalelite/server", &question, "Drain");
+    }
+    drain_result(viewer, id, drains::plan(app, plan).await.map(drop))
+}
+
+/// Reads the form of a drain; `None` if a number is none.
+fn read_drain(app: &App, id: &str, form: &Query) -> Option<DrainPlan> {
+    let read_ms = |name: &str| match form.get(name).as_deref().map(str::trim) {
+        None | Some("") => Some(None),
+        Some(text) => text.parse::<u32>().ok().map(|minutes| Some(i64::from(minutes) * 60_000)),
+    };
+    let begin_ms = read_ms("begin_min")?.filter(|ms| *ms > 0);
+    let comes_back = form.get("back").as_deref() == Some("yes");
+    Some(DrainPlan {
+        server: id.to_owned(),
+        starts_at: begin_ms.map(|ms| app.clock.now().plus_ms(ms)),
+        deadline_ms: read_ms("deadline_min")?,
+        warn_ms: drains::DEFAULT_WARN_MS,
+        after: if comes_back { AfterDrain::EnableWhenHealthy } else { AfterDrain::Disable },
+    })
+}
+
+fn drain_result(viewer: &Viewer, id: &str, result: Result<(), DrainError>) -> ActionResult {
+    match result {
+        Ok(()) => Ok(redirect(&super::pages::server_link(id))),
+        Err(DrainError::Store(error)) => Err(PageError::Store(error)),
         Err(error) => Ok(message(StatusCode::CONFLICT, Some(viewer), &error.to_string())),
     }
 }

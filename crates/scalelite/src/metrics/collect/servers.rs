@@ -7,6 +7,7 @@ use app::admin::capacity::{MINUTES_AHEAD, PoolCapacity, forecast_capacity};
 use app::health::POLL_JOB;
 use app::ports::StoreError;
 use app::state::FailureKind;
+use domain::drain::DrainPhase;
 use domain::server::ServerStats;
 use domain::twins::normalize_url;
 use domain::{AdminState, Server, ServerId, Timestamp};
@@ -33,6 +34,11 @@ pub(super) async fn collect(app: &App) -> Result<MetricValues, StoreError> {
         describe_work(app, &server.id, &label, &mut values);
     }
     describe_pool(&servers, &capacity, &mut values);
+    let drains = app.drains.list_drains(false).await?;
+    for phase in [DrainPhase::Planned, DrainPhase::Draining, DrainPhase::Away] {
+        let count = drains.iter().filter(|drain| drain.phase == phase).count();
+        values.set(MetricId::PoolDrains, &[phase.name()], count as f64);
+    }
     if let Some(run) = app.periodic_jobs.find_last_run(POLL_JOB).await? {
         let age_ms = now.ms_since(run.started_at).max(0);
         values.set(MetricId::PollAge, &[], age_ms as f64 / 1e3);

@@ -12,11 +12,11 @@ use crate::pool_process::PoolProcess;
 use crate::product::Program;
 use crate::report::{ReportRow, format_rate};
 use crate::round::{RequestLoad, RequestSource};
-use crate::server_process::free_port;
 use crate::setup::Setup;
 use crate::signing;
 use crate::stats::{Comparison, latency_quantile_ms, median, median_rate};
 
+const METRICS_TOKEN: &str = "metrics-of-the-load-driver";
 const SERVERS: usize = 2_000;
 const MEETINGS_EACH: usize = 20;
 const USERS: u32 = 5;
@@ -42,10 +42,9 @@ pub(super) async fn run(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>
 }
 
 async fn measure_large_pool(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>> {
-    let metrics_port = free_port()?;
     let mut settings = plan.program.settings.clone();
     settings.push(("POLL_INTERVAL".to_owned(), "3".to_owned()));
-    settings.push(("METRICS_BIND".to_owned(), format!("tcp://127.0.0.1:{metrics_port}")));
+    settings.push(("METRICS_TOKEN".to_owned(), METRICS_TOKEN.to_owned()));
     let pool = PoolProcess::start(SERVERS, USERS).await?;
     let product = Program { settings, ..plan.program.clone() }.start().await?;
     product.add_servers(pool.servers.iter().cloned()).await?;
@@ -57,7 +56,7 @@ async fn measure_large_pool(plan: &MeasurementPlan) -> anyhow::Result<Vec<Report
     for page in 0..MEETINGS_EACH {
         create(&format!("old-{page}"), SERVERS, PREPARING_CLIENTS)?.send_all().await?;
     }
-    let mut metrics = Connection::open(metrics_port).await?;
+    let mut metrics = Connection::open(product.port()).await?;
     let (mut cycles_ms, mut creates) = (Vec::new(), Comparison::default());
     // The first round does not count.
     for round in 0..=plan.rounds {
@@ -104,7 +103,8 @@ async fn measure_large_pool(plan: &MeasurementPlan) -> anyhow::Result<Vec<Report
 
 /// The duration of the last poll cycle, by the balancer's metrics.
 async fn read_cycle_ms(metrics: &mut Connection) -> anyhow::Result<f64> {
-    let response = metrics.get(http::Uri::from_static("/metrics")).await?;
+    let target = http::Uri::from_static("/scalelite/metrics");
+    let response = metrics.get_with_token(target, METRICS_TOKEN).await?;
     let text = std::str::from_utf8(&response.body)?;
     let value = text.lines().find_map(|line| line.strip_prefix("scalelite_poll_cycle_seconds "));
     Ok(value.context("no poll cycle yet")?.trim().parse::<f64>()? * 1000.0)

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use app::admin::placement::forecast_servers;
+use app::drains;
 use app::sampling::server_subject;
 use askama::Template;
+use domain::drain::{DrainPhase, PlannedDrain};
 use domain::management::Scope;
-use domain::{AdminState, ServerId};
+use domain::{AdminState, ServerId, Timestamp};
 
 use super::super::session::Viewer;
 use super::super::show;
@@ -22,6 +24,7 @@ const MAX_MEETINGS: usize = 200;
 struct ServerPage {
     facts: Vec<(&'static str, String)>,
     failure: Option<String>,
+    drain: Option<String>,
     twin: Option<(String, String)>,
     plot: String,
     meetings: Vec<HostedMeeting>,
@@ -42,6 +45,7 @@ struct ServerActions<'a> {
     id: &'a str,
     form_key: &'a str,
     state: &'static str,
+    has_drain: bool,
 }
 
 pub(in super::super) async fn render(
@@ -85,6 +89,7 @@ pub(in super::super) async fn render(
         age: show::duration(now.ms_since(meeting.placed_at)),
         reason: meeting.placement_reason.clone(),
     };
+    let drain = drains::list(app, false).await?.into_iter().find(|drain| drain.server == id);
     let title = format!("Users of {} in the last 24 hours", server.hostname());
     let limit = limits.max_users.map(f64::from);
     let page = ServerPage {
@@ -94,15 +99,37 @@ pub(in super::super) async fn render(
             .last_failure
             .as_ref()
             .map(|failure| format!("{}: {}", show::time(failure.at), failure.reason)),
+        drain: drain.as_ref().map(|drain| describe_drain(drain, now)),
         twin: server.twin_of.as_ref().map(|twin| (twin.0.clone(), server_link(&twin.0))),
         plot: today::draw_day(app, &server_subject(&id), &title, limit).await?,
         meetings: meetings.iter().take(MAX_MEETINGS).map(row).collect(),
         left_out,
     };
-    let controls =
-        ServerActions { id: &id.0, form_key: &viewer.form_key, state: server.state.name() };
+    let controls = ServerActions {
+        id: &id.0,
+        form_key: &viewer.form_key,
+        state: server.state.name(),
+        has_drain: drain.is_some(),
+    };
     let may_change = viewer.may(Scope::ServersWrite);
     RenderedPage::new(server.hostname(), &page, may_change.then_some(&controls as _))
+}
+
+/// Says how far a drain is, and what follows.
+fn describe_drain(drain: &PlannedDrain, now: Timestamp) -> String {
+    let begins = match drain.phase {
+        DrainPhase::Planned => {
+            let ahead = show::duration(drain.starts_at.ms_since(now));
+            format!("begins at {} (in {ahead})", show::time(drain.starts_at))
+        }
+        DrainPhase::Away => "the server is empty and is awaited".to_owned(),
+        phase => phase.name().to_owned(),
+    };
+    let is_left = matches!(drain.phase, DrainPhase::Planned | DrainPhase::Draining);
+    let end = drain.ends_at().filter(|_| is_left);
+    let end = end.map(|at| format!("; meetings that are left are ended at {}", show::time(at)));
+    let (end, then, by) = (end.unwrap_or_default(), drain.after.name(), &drain.planned_by);
+    format!("{begins}{end}; then: {then}; planned by {by}.")
 }
 
 /// Returns the state that an action of a form sets.
