@@ -115,9 +115,10 @@ impl KnownProblem {
 
     /// Whether nothing of it needs to be known any more.
     fn is_settled(&self, now: Timestamp) -> bool {
+        let tells_end = self.problem.kind.tells_end();
         let was_told = self.told.iter().any(|told| now.0 - told < TOLD_TIME_MS);
-        let is_told_later = self.changes > 0 && self.problem.kind.tells_end();
-        !self.is_present && !is_told_later && !(was_told && self.problem.kind.tells_end())
+        let is_needed = tells_end && (self.changes > 0 || was_told);
+        !self.is_present && !is_needed
     }
 }
 
