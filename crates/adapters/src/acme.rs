@@ -239,7 +239,7 @@ fn to_contact_url(contact: &str) -> String {
     if contact.contains(':') { contact.to_owned() } else { format!("mailto:{contact}") }
 }
 
-fn read_roots(path: &Path) -> Result<RootCertStore, String> {
+pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, String> {
     let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| describe(&error))? {

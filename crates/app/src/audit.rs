@@ -10,7 +10,7 @@ pub(crate) use event::{describe_server_change, describe_tenant_change};
 
 use crate::context::App;
 use crate::origin::{self, Actor};
-use crate::ports::{AuditPosition, AuditRecord, AuditTarget, StoreError};
+use crate::ports::{AuditLog, AuditPosition, AuditRecord, AuditTarget, StoreError};
 
 /// Most records that are kept.
 pub const MAX_RECORDS: usize = 50_000;
@@ -62,6 +62,29 @@ pub async fn record(app: &App, event: AuditEvent) {
         tracing::warn!(action = record.action, %error, "change not recorded yet");
         app.audit_queue.push(record);
     }
+}
+
+/// Records a change by whoever works here in a store that no application works on, under an id that is made of this text.
+///
+/// # Errors
+/// When the store fails.
+pub async fn record_in<L: AuditLog + ?Sized>(
+    log: &L,
+    (at, unique): (Timestamp, &str),
+    event: AuditEvent,
+) -> Result<(), StoreError> {
+    let (action, target, before, after) = event.into_parts();
+    let record = AuditRecord {
+        at,
+        id: format!("{:010}-{unique}", 0),
+        actor: actor_name(),
+        action: action.to_owned(),
+        target,
+        before,
+        after,
+        request_id: None,
+    };
+    log.append_audit(std::slice::from_ref(&record)).await
 }
 
 /// Queues the record of something that the balancer has done by itself, for this reason.

@@ -59,6 +59,13 @@ pub fn forecast_server_users(app: &App, now: Timestamp) -> BTreeMap<ServerId, Se
     with_forecast(app, |forecast| forecast.forecast_users(now))
 }
 
+/// Forecasts the users of the pool in each hour of the coming week, from what was learned of the weeks before.
+#[must_use]
+pub fn forecast_week(app: &App, now: Timestamp) -> Vec<f64> {
+    let timetable = with_forecast(app, |forecast| forecast.timetable());
+    timetable.expected_week(now)
+}
+
 /// Records that a meeting was placed.
 pub fn record_placement(app: &App, placed: &MeetingOnServer) {
     let MeetingOnServer { meeting, server } = placed;

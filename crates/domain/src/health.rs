@@ -2,7 +2,7 @@
 //! Only counters are stored, in the format of existing deployments; the named states follow from
 //! them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub struct Thresholds {
 }
 
 /// A failed poll or call of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFailure {
     /// When it happened.
     pub at: Timestamp,
@@ -25,7 +25,7 @@ pub struct ServerFailure {
 }
 
 /// The recorded health of a server. A new server is offline.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Whether the server counts as online.
     pub online: bool,
@@ -51,7 +51,7 @@ pub struct Health {
 }
 
 /// The named state that follows from [`Health`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// The server answers.

@@ -1,7 +1,7 @@
 //! The history of meetings: the numbers that are tracked while a meeting runs, and the session that
 //! is kept after it ends. Forecasts of later meetings with the same id are based on these sessions.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::meeting::MeetingKey;
@@ -20,7 +20,7 @@ pub enum HistoryMode {
 }
 
 /// A session: a meeting that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeetingSession {
     /// The meeting.
     pub key: MeetingKey,
@@ -37,7 +37,7 @@ pub struct MeetingSession {
 const MIN_BUSY_MS: i64 = 5 * 60_000;
 
 /// The usage of a meeting, tracked while it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeetingUsage {
     /// The largest number of users that a poll reported.
     pub peak_users: u32,

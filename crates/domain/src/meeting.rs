@@ -1,6 +1,6 @@
 //! A meeting as the balancer records it: its server, its claim, and the users it counts as.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::history::MeetingUsage;
 use crate::origin::MeetingOrigin;
@@ -8,7 +8,7 @@ use crate::server::ServerId;
 use crate::time::Timestamp;
 
 /// Identifies a meeting: its id, compared exactly, and the tenant that it belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeetingKey {
     /// The tenant's id; `None` without multitenancy.
     pub tenant: Option<String>,
@@ -17,7 +17,7 @@ pub struct MeetingKey {
 }
 
 /// Marks a meeting whose first create is still in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Identifies the create request that holds the claim.
     pub token: String,
@@ -29,7 +29,7 @@ pub struct Claim {
 ///
 /// A new meeting counts at least its expected users, so that meetings that are created in quick
 /// succession take each other into account before anybody has joined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeetingLoad {
     /// Users expected when the meeting was placed.
     pub expected_users: u32,
@@ -55,7 +55,7 @@ impl MeetingLoad {
 }
 
 /// A meeting on a server of the pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meeting {
     /// Its identity.
     pub key: MeetingKey,

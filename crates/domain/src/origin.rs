@@ -1,7 +1,7 @@
 //! Where a meeting comes from: how its server identifies it, and what shows that this deployment
 //! created it. The Redis script `confirm_meeting.lua` follows the same rules.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::meeting::Meeting;
 use crate::poll::PendingEnd;
@@ -12,7 +12,7 @@ const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 
 /// How a server identifies a meeting that runs on it. A later meeting with the same meeting id has
 /// another identity.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeetingIdentity {
     /// `internalMeetingID`.
     pub internal_id: String,
@@ -50,7 +50,7 @@ impl CreateWindow {
 }
 
 /// What is known of where a recorded meeting comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeetingOrigin {
     /// The identity of the running meeting; `None` until its server has told it.
     pub identity: Option<MeetingIdentity>,

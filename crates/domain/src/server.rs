@@ -51,7 +51,7 @@ impl AdminState {
 }
 
 /// The numbers that the last successful poll of a server counted, over all of its meetings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStats {
     /// Number of meetings, including breakout rooms.
     pub meetings: u32,
@@ -64,7 +64,7 @@ pub struct ServerStats {
 }
 
 /// The limits of a server that the administrator has set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerLimits {
     /// Maximum number of meetings.
     pub max_meetings: Option<u32>,
@@ -75,7 +75,7 @@ pub struct ServerLimits {
 }
 
 /// A server of the pool.
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// Its identity.
     pub id: ServerId,

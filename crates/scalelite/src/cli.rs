@@ -9,9 +9,11 @@ mod notify;
 mod placement;
 mod rake_tasks;
 pub mod recordings;
+mod remote;
 mod secret_argument;
 mod servers;
 mod setting_flags;
+mod status;
 mod stores;
 mod tenants;
 mod tokens;
@@ -22,8 +24,8 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
+use crate::cmd::balancer::Balancer;
 use crate::cmd::check::MonitorState;
-use crate::cmd::status::{Column, StatusTable};
 use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
@@ -36,6 +38,7 @@ use self::meetings::MeetingsCommand;
 use self::notify::NotifyCommand;
 use self::placement::PlacementCommand;
 use self::servers::ServersArgs;
+use self::status::StatusArgs;
 use self::stores::MigrateCommand;
 pub use self::stores::{MigrateStoreArgs, RestoreArgs};
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
@@ -133,26 +136,7 @@ enum Command {
         target: cmd::poll::PollTarget,
     },
     /// Show the state of the pool.
-    Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Repeat every two seconds until Ctrl-C.
-        #[arg(long)]
-        watch: bool,
-        /// Print all columns, instead of those that fit into 80 characters.
-        #[arg(long, conflicts_with_all = ["columns", "json"])]
-        wide: bool,
-        /// Print these columns, e.g. hostname,users,load.
-        #[arg(
-            long,
-            value_enum,
-            value_delimiter = ',',
-            conflicts_with = "json",
-            value_name = "COLUMN,…"
-        )]
-        columns: Vec<Column>,
-    },
+    Status(StatusArgs),
     /// Check that the store can be used, without the running balancer.
     Liveness,
     /// Ask the running balancer whether it has what it needs; for health checks of containers. Exit code 1 if not.
@@ -249,7 +233,11 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Check(args) => {
-            return cmd::check::run(setting_flags::read_sources(&matches), args);
+            return match remote::read_options(&matches) {
+                Ok(None) => cmd::check::run(setting_flags::read_sources(&matches), args),
+                Ok(Some(options)) => cmd::check::run_there(options.connect(), args),
+                Err(failure) => cmd::check::run_there(Err(failure), args),
+            };
         }
         Command::Generate { dir } if dir.as_os_str() == "openapi" => {
             output::print_text(crate::http::render_document());
@@ -264,7 +252,15 @@ pub fn main() -> ExitCode {
             cmd::config::print_metrics_reference();
             Ok(())
         }
-        command => setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources)),
+        command => match remote::read_options(&matches) {
+            Ok(Some(options)) => {
+                remote::run(command, &options, setting_flags::read_sources(&matches))
+            }
+            Ok(None) => {
+                setting_flags::read_sources(&matches).and_then(|sources| run(command, &sources))
+            }
+            Err(failure) => Err(failure),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -317,55 +313,49 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
         }
         command => {
             let creation = creation::creation_for(&command);
-            cmd::run_once(&config, sources, creation, async move |context| {
-                run_command(context, command).await
+            cmd::run_once(&config, sources, creation, async move |balancer| {
+                run_command(balancer, command).await
             })
         }
     }
 }
 
-async fn run_command(
-    context: &cmd::CommandContext,
-    command: Command,
-) -> Result<(), CommandFailure> {
+async fn run_command(balancer: &Balancer, command: Command) -> Result<(), CommandFailure> {
     match command {
-        Command::Secret => cmd::secret::run(context),
+        Command::Secret => cmd::secret::run(balancer.here("secret")?),
         Command::Servers(ServersArgs { command: Some(command), .. }) => {
-            servers::run(context, command).await
+            servers::run(balancer, command).await
         }
         Command::Servers(ServersArgs { table: true, .. }) => {
-            cmd::servers::list::print_table(context).await
+            cmd::servers::list::print_table(balancer).await
         }
         Command::Servers(ServersArgs { json: true, .. }) => {
-            cmd::servers::list::print_json(context).await
+            cmd::servers::list::print_json(balancer).await
         }
-        Command::Servers(_) => cmd::servers::list::print_plain(context).await,
-        Command::Drains { command } => drains::run(context, command).await,
-        Command::Meetings { command } => meetings::run(context, command).await,
+        Command::Servers(_) => cmd::servers::list::print_plain(balancer).await,
+        Command::Drains { command } => drains::run(balancer, command).await,
+        Command::Meetings { command } => meetings::run(balancer, command).await,
         Command::Tenants { command } => {
-            tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
+            tenants::run_tenants(balancer, command.unwrap_or(TenantsCommand::List)).await
         }
         Command::TenantSettings { command } => {
-            tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
+            tenants::run_settings(balancer, command.unwrap_or(TenantSettingsCommand::List)).await
         }
         Command::Tokens { command } => {
-            tokens::run(context, command.unwrap_or(TokensCommand::List { json: false })).await
+            tokens::run(balancer, command.unwrap_or(TokensCommand::List { json: false })).await
         }
-        Command::Audit(arguments) => cmd::audit::run(context, arguments).await,
+        Command::Audit(arguments) => cmd::audit::run(balancer, arguments).await,
         Command::Export { without_secrets } => {
-            cmd::apply::run_export(context, without_secrets).await
+            cmd::apply::run_export(balancer.here("export")?, without_secrets).await
         }
-        Command::Placement { command } => placement::run(context, command).await,
-        Command::Callbacks { command } => callbacks::run(context, command).await,
-        Command::Recordings { command } => recordings::run(context, command).await,
-        Command::Poll { target } => cmd::poll::run(context, target, false).await,
-        Command::Status { json, watch, wide, columns } => {
-            let table = StatusTable::new(wide, columns);
-            cmd::status::run(context, &table, json, watch).await
-        }
-        Command::Liveness => cmd::poll::check_liveness(context).await,
+        Command::Placement { command } => placement::run(balancer, command).await,
+        Command::Callbacks { command } => callbacks::run(balancer, command).await,
+        Command::Recordings { command } => recordings::run(balancer, command).await,
+        Command::Poll { target } => cmd::poll::run(balancer, target, false).await,
+        Command::Status(arguments) => status::run(balancer, arguments).await,
+        Command::Liveness => cmd::poll::check_liveness(balancer.here("liveness")?).await,
         Command::Sign { call, parameters, url, server } => {
-            cmd::sign::run(context, &call, &parameters, url, server).await
+            cmd::sign::run(balancer.here("sign")?, &call, &parameters, url, server).await
         }
         Command::Serve { .. }
         | Command::Apply(_)

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::tls::TlsParts;
+use crate::checks::ServingChecks;
 use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, Sources};
 use crate::http::listen::{ConnectionLimits, CurrentState, Listener, ServedSocket, serve};
@@ -98,6 +99,7 @@ pub async fn run(service: Service<'_>, wired: &WiredApp) -> Result<(), String> {
     let signals = listen_for_signals(stopper)?;
     let mut first_state = build_http_state(config, wired, None);
     first_state.administration.settings = describe_settings(sources);
+    first_state.administration.checks = Some(Arc::new(ServingChecks::new(config, sources, wired)));
     let (state, current) = watch::channel(Arc::new(first_state));
     let reloader = Reloader {
         hangups,
@@ -265,7 +267,9 @@ pub fn build_http_state(
         console: former.map_or_else(Arc::default, |former| former.console.clone()),
         administration: Administration {
             importer: wired.importer.clone(),
-            inspectors: wired.inspectors.clone(),
+            checks: None,
+            meeting_curves: wired.meeting_curves.clone(),
+            poll_interval_ms: i64::try_from(config.poll_interval.ms()).unwrap_or(i64::MAX),
             settings: Arc::default(),
         },
         versioned_changes: former

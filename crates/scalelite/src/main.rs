@@ -6,6 +6,7 @@
 )]
 
 mod background;
+mod checks;
 mod cli;
 mod cmd;
 mod config;
@@ -13,6 +14,7 @@ mod http;
 mod lifecycle;
 mod metrics;
 mod output;
+mod pool_file;
 mod reload;
 mod service_manager;
 mod telemetry;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::background;
+use crate::checks::ServingChecks;
 use crate::config::reload::Reload;
 use crate::config::{Config, Sources, names};
 use crate::http::HttpState;
@@ -120,6 +121,8 @@ impl Reloader<'_> {
         self.state.send_modify(|state| {
             let mut new = lifecycle::build_http_state(&self.config, &self.wired, Some(&*state));
             new.administration.settings = lifecycle::describe_settings(&self.sources);
+            let checks = Arc::new(ServingChecks::new(&self.config, &self.sources, &self.wired));
+            new.administration.checks = Some(checks);
             *state = Arc::new(new);
         });
         true

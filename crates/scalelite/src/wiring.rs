@@ -11,6 +11,7 @@ pub mod original;
 mod playback;
 mod policy;
 pub mod recordings;
+pub mod remote;
 pub mod secret_file;
 pub mod stores;
 
@@ -43,7 +44,7 @@ use crate::config::stores::{RecordingStoreUrl, STORE_FILE};
 use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
-use crate::metrics::RequestMeters;
+use crate::metrics::{MeetingCurves, RequestMeters};
 use crate::tls::CertificateHolder;
 use crate::tls::acme::answers::ChallengeAnswers;
 use crate::tls::acme::state::SharedState;
@@ -111,6 +112,8 @@ pub struct WiredApp {
     pub certificate: Arc<CertificateHolder>,
     /// What is counted of requests.
     pub request_meters: Arc<RequestMeters>,
+    /// The users of running meetings over the last hours.
+    pub meeting_curves: Arc<MeetingCurves>,
     /// Where the stores are.
     pub stores: StoreSettings,
     /// Whether the secret was generated, since none is configured.
@@ -170,6 +173,7 @@ pub fn wire(
         health: Arc::default(),
         certificate: Arc::default(),
         request_meters: Arc::new(RequestMeters::new(app.clock.now())),
+        meeting_curves: Arc::default(),
         stores,
         secret_is_generated,
         key_base,

@@ -7,12 +7,14 @@ mod carry_out;
 mod check;
 mod fields;
 mod plan;
+mod run;
 mod wanted;
 
 pub use carry_out::{CarriedOut, carry_out, read_present};
 pub use check::{FileProblem, check};
 pub use fields::FieldChange;
 pub use plan::{Change, Held, Plan, PlanOptions, PresentState, effective_value, plan};
+pub use run::{Applied, ApplyFailure, apply};
 pub use wanted::{WantedServer, WantedSetting, WantedState, WantedTenant};
 
 #[cfg(test)]

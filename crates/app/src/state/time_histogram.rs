@@ -27,6 +27,13 @@ impl TimeCounts {
     pub fn total(&self) -> u64 {
         self.ranges.iter().map(|(_, count)| count).sum()
     }
+
+    /// Returns the mean, in seconds; `None` if nothing was counted.
+    #[must_use]
+    pub fn mean_s(&self) -> Option<f64> {
+        let total = self.total();
+        (total > 0).then(|| self.sum_s / total as f64)
+    }
 }
 
 impl TimeHistogram {

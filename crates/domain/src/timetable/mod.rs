@@ -9,6 +9,7 @@ mod one_time;
 mod record;
 #[cfg(test)]
 mod tests;
+mod week;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

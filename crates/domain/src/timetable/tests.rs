@@ -57,6 +57,23 @@ fn sizes_are_medians_and_unknown_meetings_are_like_those_with_one_session() {
 }
 
 #[test]
+fn the_coming_week_counts_meetings_as_often_as_they_took_place() {
+    let timetable = learn_all([
+        session("course", monday(3, 9.9), 30, 110),
+        session("course", monday(1, 9.9), 30, 110),
+        session("daily", monday(1, 33.0), 8, 30),
+        session("daily", monday(1, 57.0), 8, 30),
+    ]);
+    let week = timetable.expected_week(monday(0, 0.5));
+    assert_eq!(week.len(), 168);
+    let at = |hour: usize| week[hour];
+    assert!((at(9) - 15.0).abs() < 1e-9 && (at(10) - 15.0).abs() < 1e-9, "{week:?}");
+    assert!((at(33) - 2.0).abs() < 1e-9 && (at(57) - 2.0).abs() < 1e-9, "{week:?}");
+    assert!(at(8) == 0.0 && at(13) == 0.0 && at(100) == 0.0, "{week:?}");
+    assert_eq!(Timetable::default().expected_week(Timestamp(-5)), vec![0.0; 168]);
+}
+
+#[test]
 fn meetings_in_two_of_four_weeks_are_expected() {
     let timetable = learn_all([
         session("course", monday(3, 9.9), 30, 90),

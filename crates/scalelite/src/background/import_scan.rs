@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::recordings::import::{Importer, ScanResult};
+use app::App;
+use app::recordings::import::{Importer, ScanResult, note_kept};
 use app::state::{FailureLog, FailureNote};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch};
@@ -22,6 +23,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 const FALLBACK_INTERVAL: Duration = Duration::from_secs(600);
 
 pub(super) struct ImportScan {
+    app: App,
     importer: Importer,
     spool_dir: PathBuf,
     interval: Duration,
@@ -35,10 +37,16 @@ pub(super) struct ImportScan {
 }
 
 impl ImportScan {
-    pub(super) fn new(config: &Config, importer: Importer, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        app: App,
+        importer: Importer,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let interval = Duration::from_millis(config.recording_import_poll_interval.ms());
         let interval = if config.recording_import_poll { interval } else { FALLBACK_INTERVAL };
         Self {
+            app,
             importer,
             spool_dir: config.recording_spool_dir.clone(),
             interval,
@@ -92,7 +100,11 @@ impl PeriodicJob for ImportScan {
             self.watcher = watch_spool(&self.spool_dir, &self.arrival);
         }
         let stop = &self.stop;
-        let (delay, reason) = match self.importer.scan(|| *stop.borrow()).await {
+        let scanned = self.importer.scan(|| *stop.borrow()).await;
+        if let Ok(result) = &scanned {
+            note_kept(&self.app, &result.kept);
+        }
+        let (delay, reason) = match scanned {
             Ok(ScanResult { full_reason: Some(reason), .. }) => (RETRY_DELAY, reason),
             Ok(result) if result.has_incomplete || result.has_waiting => {
                 (INCOMPLETE_DELAY, String::new())

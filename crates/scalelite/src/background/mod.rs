@@ -15,6 +15,7 @@ mod forecasting;
 mod health_watch;
 mod heartbeats;
 mod import_scan;
+mod meeting_curves;
 mod notifications;
 mod offline_reminder;
 mod poll_cycles;
@@ -46,6 +47,7 @@ use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
 use self::heartbeats::Heartbeats;
 use self::import_scan::ImportScan;
+use self::meeting_curves::MeetingObservation;
 use self::offline_reminder::OfflineReminder;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
@@ -110,9 +112,11 @@ pub fn start_jobs(
     }
     if roles.api {
         tasks.push(start_forecasting(app, stop));
+        let curves = wired.meeting_curves.clone();
+        tasks.push(runner.start(MeetingObservation { app: app.clone(), curves }));
     }
     if let Some(importer) = wired.importer.clone().filter(|_| roles.importer) {
-        tasks.push(runner.start(ImportScan::new(config, importer, stop.clone())));
+        tasks.push(runner.start(ImportScan::new(config, app.clone(), importer, stop.clone())));
     }
     if wired.recordings.is_some() && roles.poller {
         tasks.push(runner.start(FileMoves { app: app.clone() }));

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use crate::cmd::{CommandContext, CommandFailure, callbacks};
+use crate::cmd::balancer::Balancer;
+use crate::cmd::{CommandFailure, callbacks};
 
 #[derive(Debug, Subcommand)]
 pub enum CallbacksCommand {
@@ -21,11 +22,11 @@ pub enum CallbacksCommand {
 
 /// Runs a command; without one, callbacks are listed.
 pub(super) async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     command: Option<CallbacksCommand>,
 ) -> Result<(), CommandFailure> {
     match command.unwrap_or(CallbacksCommand::List { json: false }) {
-        CallbacksCommand::List { json } => callbacks::list(context, json).await,
-        CallbacksCommand::Retry { id } => callbacks::retry(context, id.as_deref()).await,
+        CallbacksCommand::List { json } => callbacks::list(balancer, json).await,
+        CallbacksCommand::Retry { id } => callbacks::retry(balancer, id.as_deref()).await,
     }
 }

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 
-use crate::cmd::{CommandContext, CommandFailure, drains};
+use crate::cmd::balancer::Balancer;
+use crate::cmd::{CommandFailure, drains};
 
 #[derive(Debug, Subcommand)]
 pub enum DrainsCommand {
@@ -24,11 +25,11 @@ pub enum DrainsCommand {
 
 /// Runs a command; without one, drains are listed.
 pub(super) async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     command: Option<DrainsCommand>,
 ) -> Result<(), CommandFailure> {
     match command.unwrap_or(DrainsCommand::List { all: false, json: false }) {
-        DrainsCommand::List { all, json } => drains::list(context, all, json).await,
-        DrainsCommand::Cancel { id } => drains::cancel(context, &id).await,
+        DrainsCommand::List { all, json } => drains::list(balancer, all, json).await,
+        DrainsCommand::Cancel { id } => drains::cancel(balancer, &id).await,
     }
 }

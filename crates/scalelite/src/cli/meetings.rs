@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::cmd::balancer::Balancer;
 use crate::cmd::{self, CommandFailure};
 
 #[derive(Debug, Subcommand)]
@@ -31,13 +32,13 @@ pub enum MeetingsCommand {
 
 /// Runs a command; without one, lists the meetings.
 pub async fn run(
-    context: &cmd::CommandContext,
+    balancer: &Balancer,
     command: Option<MeetingsCommand>,
 ) -> Result<(), CommandFailure> {
     match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
-        MeetingsCommand::List { foreign: true, .. } => cmd::meetings::list_foreign(context).await,
-        MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
-        MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
-        MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
+        MeetingsCommand::List { foreign: true, .. } => cmd::meetings::list_foreign(balancer).await,
+        MeetingsCommand::List { ids, .. } => cmd::meetings::list(balancer, &ids).await,
+        MeetingsCommand::Info { id } => cmd::meetings::show_info(balancer, &id).await,
+        MeetingsCommand::End { ids, yes } => cmd::meetings::end(balancer, &ids, yes).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::cmd::balancer::Balancer;
 use crate::cmd::{self, CommandFailure};
 
 #[derive(Debug, Subcommand)]
@@ -29,16 +30,13 @@ pub enum PlacementCommand {
 }
 
 /// Runs a command.
-pub async fn run(
-    context: &cmd::CommandContext,
-    command: PlacementCommand,
-) -> Result<(), CommandFailure> {
+pub async fn run(balancer: &Balancer, command: PlacementCommand) -> Result<(), CommandFailure> {
     match command {
         PlacementCommand::Explain { meeting, json } => {
-            cmd::placement::explain_meeting(context, &meeting, json).await
+            cmd::placement::explain_meeting(balancer, &meeting, json).await
         }
         PlacementCommand::DryRun { size, tag, json } => {
-            cmd::placement::explain_new_meeting(context, size, tag, json).await
+            cmd::placement::explain_new_meeting(balancer, size, tag, json).await
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command `rake`: the original's tasks.
 
+use crate::cmd::balancer::Balancer;
 use crate::cmd::{self, CommandFailure};
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
@@ -15,7 +16,7 @@ pub(super) fn run_rake(
     }
     let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
     let creation = cmd::rake::creation_for(tasks);
-    let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
+    let run_tasks = async |balancer: &Balancer| cmd::rake::run(balancer, tasks).await;
     if !is_watching {
         return cmd::run_once(&config, sources, creation, run_tasks);
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cmd::{CommandContext, CommandFailure, imports, recordings, storage, trash};
+use crate::cmd::balancer::Balancer;
+use crate::cmd::{CommandFailure, imports, recordings, storage, trash};
 
 /// Selects recordings. Conditions that are given must all hold.
 #[derive(Clone, Debug, Default, Args)]
@@ -177,49 +178,56 @@ impl RecordingsCommand {
 }
 
 pub(super) async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     command: RecordingsCommand,
 ) -> Result<(), CommandFailure> {
     match command {
         RecordingsCommand::List { selection, state, json } => {
-            recordings::list(context, &selection, state, json).await
+            recordings::list(balancer, &selection, state, json).await
         }
-        RecordingsCommand::Show { id } => recordings::show(context, &id).await,
-        RecordingsCommand::Publish { ids } => recordings::set_published(context, &ids, true).await,
+        RecordingsCommand::Show { id } => recordings::show(balancer, &id).await,
+        RecordingsCommand::Publish { ids } => recordings::set_published(balancer, &ids, true).await,
         RecordingsCommand::Unpublish { ids } => {
-            recordings::set_published(context, &ids, false).await
+            recordings::set_published(balancer, &ids, false).await
         }
         RecordingsCommand::Protect { ids, off } => {
-            recordings::set_protected(context, &ids, !off).await
+            recordings::set_protected(balancer, &ids, !off).await
         }
         RecordingsCommand::Delete { ids, erase, yes } => {
-            recordings::delete(context, &ids, yes, erase).await
+            recordings::delete(balancer, &ids, yes, erase).await
         }
-        RecordingsCommand::Undelete { ids } => imports::undelete(context, &ids).await,
-        RecordingsCommand::Restore { ids } => trash::restore(context, &ids).await,
-        RecordingsCommand::Trash { json } => trash::list(context, json).await,
+        RecordingsCommand::Undelete { ids } => imports::undelete(balancer, &ids).await,
+        RecordingsCommand::Restore { ids } => trash::restore(balancer, &ids).await,
+        RecordingsCommand::Trash { json } => trash::list(balancer, json).await,
         RecordingsCommand::Update { id, metadata } => {
-            recordings::update_metadata(context, id, metadata).await
+            recordings::update_metadata(balancer, id, metadata).await
         }
         RecordingsCommand::AddToTenant { tenant, ids } => {
-            recordings::add_to_tenant(context, &tenant, &ids).await
+            recordings::add_to_tenant(balancer, &tenant, &ids).await
         }
         RecordingsCommand::Check { repair, json } => {
-            recordings::check_files(context, repair, json).await
+            recordings::check_files(balancer.here("recordings check")?, repair, json).await
         }
         RecordingsCommand::Index { dry_run, dir } => {
-            storage::index(context, dir.as_deref(), dry_run).await
+            storage::index(balancer.here("recordings index")?, dir.as_deref(), dry_run).await
         }
         RecordingsCommand::MoveStorage { to, remove_source } => {
-            storage::move_storage(context, &to, remove_source).await
+            storage::move_storage(balancer.here("recordings move-storage")?, &to, remove_source)
+                .await
         }
         RecordingsCommand::Retention { days, selection, dry_run } => {
-            recordings::apply_retention(context, days, &selection, dry_run).await
+            recordings::apply_retention(
+                balancer.here("recordings retention")?,
+                days,
+                &selection,
+                dry_run,
+            )
+            .await
         }
         RecordingsCommand::Import { files, undelete } => {
-            imports::import(context, &files, undelete).await
+            imports::import(balancer.here("recordings import")?, &files, undelete).await
         }
-        RecordingsCommand::Imports { json } => imports::list(context, json).await,
-        RecordingsCommand::Retry { name } => imports::retry(context, &name).await,
+        RecordingsCommand::Imports { json } => imports::list(balancer, json).await,
+        RecordingsCommand::Retry { name } => imports::retry(balancer, &name).await,
     }
 }

@@ -8,11 +8,12 @@ use clap::{Args, Subcommand};
 use domain::drain::AfterDrain;
 
 use super::secret_argument::{read_optional, read_secret};
+use crate::cmd::CommandFailure;
+use crate::cmd::balancer::Balancer;
 use crate::cmd::drains::{self, DrainTimes};
 use crate::cmd::servers::change::NewServerArgs;
 use crate::cmd::servers::drain::{self, DrainOptions, ThenOption};
 use crate::cmd::servers::{change, list, sync};
-use crate::cmd::{CommandContext, CommandFailure};
 
 #[derive(Debug, Args)]
 pub struct ServersArgs {
@@ -229,7 +230,7 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
 
 /// Drains a server now, or plans it.
 async fn start_drain(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     at: Option<String>,
     options: DrainOptions,
@@ -246,39 +247,39 @@ async fn start_drain(
         _ => AfterDrain::Disable,
     };
     if is_planned {
-        return drains::plan(context, id, DrainTimes { at, deadline, warn_before }, after).await;
+        return drains::plan(balancer, id, DrainTimes { at, deadline, warn_before }, after).await;
     }
-    drain::run(context, id, options).await
+    drain::run(balancer, id, options).await
 }
 
 /// Runs a subcommand of `servers`.
-pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<(), CommandFailure> {
+pub async fn run(balancer: &Balancer, command: ServersCommand) -> Result<(), CommandFailure> {
     match command {
         ServersCommand::Add { url, secret, traits, named_url, named_secret, force } => {
             let (load_multiplier, tag) = traits.into_parts();
             let url = named_url.or(url).unwrap_or_default();
             let secret = read_secret(named_secret.or(secret).unwrap_or_default())?;
             let new = NewServerArgs { url, secret, load_multiplier, tag, force };
-            change::add_checked(context, new).await
+            change::add_checked(balancer, new).await
         }
         ServersCommand::Update { id, secret, traits, named_secret, join_url } => {
             let secret = read_optional(named_secret.or(secret))?;
             let (multiplier, tag) = traits.into_parts();
             if let Some(url) = &join_url {
-                change::set_join_url(context, &id, url).await?;
+                change::set_join_url(balancer, &id, url).await?;
             }
             let has_more = secret.is_some() || multiplier.is_some() || tag.is_some();
             if join_url.is_none() || has_more {
-                change::update_checked(context, &id, secret, multiplier, tag).await?;
+                change::update_checked(balancer, &id, secret, multiplier, tag).await?;
             }
             Ok(())
         }
-        ServersCommand::Remove { id, yes } => change::remove_checked(context, &id, yes).await,
-        ServersCommand::Enable { id } => change::enable_checked(context, &id).await,
-        ServersCommand::Cordon { id } => change::cordon(context, &id).await,
+        ServersCommand::Remove { id, yes } => change::remove_checked(balancer, &id, yes).await,
+        ServersCommand::Enable { id } => change::enable_checked(balancer, &id).await,
+        ServersCommand::Cordon { id } => change::cordon(balancer, &id).await,
         ServersCommand::Drain { id, at, wait, deadline, warn, then } => {
             let options = DrainOptions { wait, deadline, warn_before: warn, after_drain: then };
-            start_drain(context, &id, at, options).await
+            start_drain(balancer, &id, at, options).await
         }
         ServersCommand::Limits { id, max_meetings, max_users, tier } => {
             let limits = ServerChange {
@@ -287,21 +288,23 @@ pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<()
                 tier,
                 ..ServerChange::default()
             };
-            change::set_limits(context, &id, limits).await
+            change::set_limits(balancer, &id, limits).await
         }
-        ServersCommand::Disable { id, yes } => change::disable(context, &id, yes).await,
+        ServersCommand::Disable { id, yes } => change::disable(balancer, &id, yes).await,
         ServersCommand::Panic { id, keep_state, skip_end_calls, yes } => {
-            change::panic_checked(context, &id, (keep_state, skip_end_calls), yes).await
+            change::panic_checked(balancer, &id, (keep_state, skip_end_calls), yes).await
         }
         ServersCommand::LoadMultiplier { id, multiplier } => {
-            change::set_load_multiplier(context, &id, Some(multiplier)).await
+            change::set_load_multiplier(balancer, &id, Some(multiplier)).await
         }
-        ServersCommand::Tag { id, tag } => change::set_tag(context, &id, tag).await,
-        ServersCommand::AddAll { file } => sync::add_all(context, &file).await,
+        ServersCommand::Tag { id, tag } => change::set_tag(balancer, &id, tag).await,
+        ServersCommand::AddAll { file } => {
+            sync::add_all(balancer.here("servers add-all")?, &file).await
+        }
         ServersCommand::Sync { file, mode, dry_run } => {
-            sync::sync(context, Some(&file), &mode, dry_run, true).await
+            sync::sync(balancer.here("servers sync")?, Some(&file), &mode, dry_run, true).await
         }
-        ServersCommand::Yaml { verbose } => list::print_yaml(context, verbose).await,
-        ServersCommand::Meetings { id } => list::print_meetings(context, id.as_deref()).await,
+        ServersCommand::Yaml { verbose } => list::print_yaml(balancer, verbose).await,
+        ServersCommand::Meetings { id } => list::print_meetings(balancer, id.as_deref()).await,
     }
 }

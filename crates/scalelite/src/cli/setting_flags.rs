@@ -20,7 +20,7 @@ pub(super) fn build_command() -> clap::Command {
         .value_name("FILE")
         .help("File with settings (default: /etc/scalelite/scalelite.env, then /etc/default/scalelite; /dev/null: none)")
         .global(true);
-    let mut command = Cli::command().arg(env_file);
+    let mut command = Cli::command().arg(env_file).args(super::remote::arguments());
     for setting in SETTINGS {
         let arg = Arg::new(setting.name)
             .long(setting.flag())

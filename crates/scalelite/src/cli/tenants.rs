@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::secret_argument::{read_optional, read_secret};
-use crate::cmd::{CommandContext, CommandFailure, tenants};
+use crate::cmd::balancer::Balancer;
+use crate::cmd::{CommandFailure, tenants};
 
 #[derive(Debug, Subcommand)]
 pub enum TenantsCommand {
@@ -84,20 +85,20 @@ pub enum TenantSettingsCommand {
 }
 
 pub(super) async fn run_tenants(
-    context: &CommandContext,
+    balancer: &Balancer,
     command: TenantsCommand,
 ) -> Result<(), CommandFailure> {
     match command {
-        TenantsCommand::List => tenants::list(context).await,
+        TenantsCommand::List => tenants::list(balancer).await,
         TenantsCommand::Add { name, secrets } => {
-            tenants::add(context, Some(name), Some(read_secret(secrets)?)).await
+            tenants::add(balancer, Some(name), Some(read_secret(secrets)?)).await
         }
         TenantsCommand::Update { id, name, secrets } => {
-            tenants::update(context, Some(id), name, read_optional(secrets)?).await
+            tenants::update(balancer, Some(id), name, read_optional(secrets)?).await
         }
         TenantsCommand::UpdateLrsBasic { id, endpoint, username, password } => {
             let arguments = [id, endpoint, username, read_secret(password)?].map(Some);
-            tenants::update_lrs_basic(context, arguments).await
+            tenants::update_lrs_basic(balancer, arguments).await
         }
         TenantsCommand::UpdateLrsKc {
             id,
@@ -111,22 +112,22 @@ pub(super) async fn run_tenants(
             let (client_secret, password) = (read_secret(client_secret)?, read_secret(password)?);
             let arguments =
                 [id, endpoint, token_url, client_id, client_secret, username, password].map(Some);
-            tenants::update_lrs_kc(context, arguments).await
+            tenants::update_lrs_kc(balancer, arguments).await
         }
-        TenantsCommand::Remove { id } => tenants::remove(context, &id).await,
+        TenantsCommand::Remove { id } => tenants::remove(balancer, &id).await,
     }
 }
 
 pub(super) async fn run_settings(
-    context: &CommandContext,
+    balancer: &Balancer,
     command: TenantSettingsCommand,
 ) -> Result<(), CommandFailure> {
     match command {
-        TenantSettingsCommand::List => tenants::list_settings(context).await,
+        TenantSettingsCommand::List => tenants::list_settings(balancer).await,
         TenantSettingsCommand::Add { tenant, param, value, r#override } => {
             let arguments = [tenant, param, value, r#override.to_string()].map(Some);
-            tenants::add_setting(context, arguments).await
+            tenants::add_setting(balancer, arguments).await
         }
-        TenantSettingsCommand::Remove { id } => tenants::remove_setting(context, &id).await,
+        TenantSettingsCommand::Remove { id } => tenants::remove_setting(balancer, &id).await,
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use domain::management::Scopes;
 
-use crate::cmd::{CommandContext, CommandFailure, tokens};
+use crate::cmd::balancer::Balancer;
+use crate::cmd::{CommandFailure, tokens};
 
 #[derive(Debug, Subcommand)]
 pub enum TokensCommand {
@@ -68,15 +69,12 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
-pub(super) async fn run(
-    context: &CommandContext,
-    command: TokensCommand,
-) -> Result<(), CommandFailure> {
+pub(super) async fn run(balancer: &Balancer, command: TokensCommand) -> Result<(), CommandFailure> {
     match command {
-        TokensCommand::List { json } => tokens::list(context, json).await,
+        TokensCommand::List { json } => tokens::list(balancer, json).await,
         TokensCommand::Create { name, scope, tenant, expires } => {
-            tokens::create(context, name, scope, tenant, expires).await
+            tokens::create(balancer, name, scope, tenant, expires).await
         }
-        TokensCommand::Revoke { name } => tokens::revoke(context, &name).await,
+        TokensCommand::Revoke { name } => tokens::revoke(balancer, &name).await,
     }
 }

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use app::audit::{AuditFilter, list_page};
+use app::audit::AuditFilter;
 use app::ports::AuditRecord;
 use serde_json::{Value, json};
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::Balancer;
 use crate::cli::AuditArgs;
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, printable};
 
 /// Prints changes, the oldest first, as in a log.
-pub async fn run(context: &CommandContext, arguments: AuditArgs) -> Result<(), CommandFailure> {
+pub async fn run(balancer: &Balancer, arguments: AuditArgs) -> Result<(), CommandFailure> {
     let AuditArgs { since, server, meeting, tenant, recording, actor, action, limit, json } =
         arguments;
-    let now = context.app.clock.now();
+    let now = balancer.now();
     let begin = |time: Duration| {
         now.plus_ms(i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_neg())
     };
@@ -23,13 +24,13 @@ pub async fn run(context: &CommandContext, arguments: AuditArgs) -> Result<(), C
     let filter =
         AuditFilter { since, until: None, server, meeting, tenant, recording, actor, action };
     let max = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (records, rest) = list_page(&context.app, &filter, None, max).await?;
+    let (records, has_more) = balancer.list_changes(&filter, max).await?;
     for record in records.iter().rev() {
         print_line(if json { to_json(record).to_string() } else { format_line(record) });
     }
     if records.is_empty() {
         print_note("No changes");
-    } else if rest.is_some() {
+    } else if has_more {
         print_note(format!("These are the newest {limit}; --limit N shows more"));
     }
     Ok(())

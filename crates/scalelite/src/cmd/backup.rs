@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use super::{CommandFailure, build_runtime};
+use app::audit::{self, AuditEvent};
+use domain::Timestamp;
+use serde_json::json;
+
+use super::{CommandFailure, build_runtime, run_without_log};
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Sources, read_store_settings};
-use crate::output::print_line;
 use crate::output::time::format_time;
+use crate::output::{print_line, print_note};
 use crate::telemetry;
 use crate::wiring::backup::{BackupInfo, Backups, verify_backup};
+use crate::wiring::data_dir::Creation;
 
 /// Writes a backup of the stores, also while a balancer runs on them.
 pub fn run_backup(config: &Config, sources: &Sources, file: &Path) -> Result<(), CommandFailure> {
@@ -31,10 +36,27 @@ pub fn run_restore(
         print_line(format!("{}: {}, whole", file.display(), describe(&info)));
         return Ok(());
     }
-    let (_log, backups) = open(config, sources)?;
+    let (log, backups) = open(config, sources)?;
     let restored = build_runtime(false)?.block_on(backups.restore(file, arguments.force))?;
     print_line(format!("restored from {}: {}", file.display(), describe(&restored)));
+    drop(log);
+    record(config, sources, file, &restored);
     Ok(())
+}
+
+/// Records in the audit of the restored stores that they were. They are restored, whether that succeeds or not.
+fn record(config: &Config, sources: &Sources, file: &Path, restored: &BackupInfo) {
+    let name = file.display().to_string();
+    let after = json!({ "as_of": format_time(Timestamp(restored.created_at)) });
+    let recorded = run_without_log(config, sources, Creation::Nothing, async |balancer| {
+        let app = &balancer.here("restore")?.app;
+        audit::record(app, AuditEvent::new("stores.restore").named(&name).after(after)).await;
+        Ok(())
+    });
+    if let Err(CommandFailure(reason)) = recorded {
+        let reason = reason.trim_start_matches("ERROR: ");
+        print_note(format!("WARNING: not recorded in the audit: {reason}"));
+    }
 }
 
 fn open(
@@ -49,6 +71,6 @@ fn open(
 
 /// A backup in one line.
 fn describe(info: &BackupInfo) -> String {
-    let made_at = format_time(domain::Timestamp(info.created_at));
+    let made_at = format_time(Timestamp(info.created_at));
     format!("{} store as of {made_at}, by scalelite {}", info.stores.join(" and "), info.program)
 }

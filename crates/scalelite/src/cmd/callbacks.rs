@@ -1,20 +1,17 @@
 //! `callbacks`: lists and retries callbacks that front-ends have not received yet.
 
-use app::admin::callbacks;
-use app::ports::{OutboxMessage, RecordingStore};
+use app::ports::OutboxMessage;
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::Balancer;
 use crate::output::table::{Cell, render};
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
 
-/// Most callbacks that are listed.
-const MAX_LISTED_CALLBACKS: u32 = 1_000;
-
 /// Lists callbacks that are queued, and those that were given up.
-pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
-    let messages = recording_store(context)?.list_messages(MAX_LISTED_CALLBACKS).await?;
+pub async fn list(balancer: &Balancer, as_json: bool) -> Result<(), CommandFailure> {
+    let messages = balancer.list_callbacks().await?;
     if as_json {
         let values: Vec<_> = messages.iter().map(to_json).collect();
         print_line(json!(values).to_string());
@@ -31,8 +28,8 @@ pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), Command
 }
 
 /// Makes one callback due now, or all that were given up.
-pub async fn retry(context: &CommandContext, id: Option<&str>) -> Result<(), CommandFailure> {
-    let retried = callbacks::retry(&context.app, recording_store(context)?, id).await?;
+pub async fn retry(balancer: &Balancer, id: Option<&str>) -> Result<(), CommandFailure> {
+    let retried = balancer.retry_callbacks(id).await?;
     match (id, retried) {
         (Some(id), 0) => {
             Err(CommandFailure(format!("ERROR: No callback found with id: {}", printable(id))))
@@ -42,11 +39,6 @@ pub async fn retry(context: &CommandContext, id: Option<&str>) -> Result<(), Com
             Ok(())
         }
     }
-}
-
-fn recording_store(context: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
-    let store = context.app.recording_store.as_deref();
-    store.ok_or_else(|| CommandFailure("ERROR: there is no database of recordings".to_owned()))
 }
 
 /// The host of a URL. The rest of the URL is not shown, since it may contain secrets.

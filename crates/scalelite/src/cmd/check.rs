@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use app::admin::monitoring::{PoolNumbers, count_pool};
+use app::admin::monitoring::PoolNumbers;
 
 use crate::config::{Config, Sources};
 use crate::output::{print_line, printable};
 use crate::wiring::data_dir::Creation;
 
-use super::{CommandFailure, run_once};
+use super::balancer::{Balancer, RemoteBalancer};
+use super::{CommandFailure, build_runtime, run_once};
 
 /// Longest time for which the store is asked: monitoring systems give up after ten seconds.
 const MAX_TIME: Duration = Duration::from_secs(8);
@@ -101,23 +102,47 @@ pub fn run(sources: Result<Sources, CommandFailure>, args: CheckArgs) -> ExitCod
     let outcome = RefCell::new(None);
     let checked = sources.and_then(|sources| {
         let (config, _) = Config::read(&sources).map_err(CommandFailure)?;
-        let interval_ms = i64::try_from(config.poll_interval.ms()).unwrap_or(i64::MAX);
-        run_once(&config, &sources, Creation::Nothing, async |context| {
-            let counted = tokio::time::timeout(MAX_TIME, count_pool(&context.app)).await;
-            *outcome.borrow_mut() = Some(match counted {
-                Ok(Ok(numbers)) => judge(&numbers, args, interval_ms),
-                // No meeting can be created or joined.
-                Ok(Err(error)) => (MonitorState::Critical, error.to_string()),
-                Err(_) => (MonitorState::Critical, "the store does not answer".to_owned()),
-            });
+        run_once(&config, &sources, Creation::Nothing, async |balancer| {
+            *outcome.borrow_mut() = Some(check(balancer, args).await);
             Ok(())
         })
     });
+    finish(checked, outcome.take())
+}
+
+/// Checks another balancer.
+pub fn run_there(remote: Result<RemoteBalancer, CommandFailure>, args: CheckArgs) -> ExitCode {
+    let checked = remote.and_then(|remote| {
+        let balancer = Balancer::There(Box::new(remote));
+        Ok(build_runtime(false)?.block_on(check(&balancer, args)))
+    });
+    match checked {
+        Ok(outcome) => finish(Ok(()), Some(outcome)),
+        Err(failure) => finish(Err(failure), None),
+    }
+}
+
+async fn check(balancer: &Balancer, args: CheckArgs) -> (MonitorState, String) {
+    match tokio::time::timeout(MAX_TIME, balancer.count_pool()).await {
+        Ok(Ok((numbers, interval_ms))) => judge(&numbers, args, interval_ms),
+        // No meeting can be created or joined.
+        Ok(Err(CommandFailure(reason))) => {
+            (MonitorState::Critical, reason.trim_start_matches("ERROR: ").to_owned())
+        }
+        Err(_) => (MonitorState::Critical, "the store does not answer".to_owned()),
+    }
+}
+
+/// Prints the line of a check.
+fn finish(
+    checked: Result<(), CommandFailure>,
+    outcome: Option<(MonitorState, String)>,
+) -> ExitCode {
     let unknown = match checked {
         Ok(()) => String::new(),
         Err(CommandFailure(reason)) => reason.trim_start_matches("ERROR: ").to_owned(),
     };
-    let (state, text) = outcome.take().unwrap_or((MonitorState::Unknown, unknown));
+    let (state, text) = outcome.unwrap_or((MonitorState::Unknown, unknown));
     print_line(format!("SCALELITE {}: {}", state.name(), printable(&text)));
     ExitCode::from(state.exit_code())
 }

@@ -9,6 +9,7 @@ use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text, printable};
 
 use super::CommandFailure;
+use super::balancer::{RemoteBalancer, RemoteSetting};
 
 /// Prints the reference of all settings.
 pub fn print_reference() {
@@ -65,6 +66,31 @@ pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
     print_line(printable(&format!(
         " Servers and meetings are stored in {state}, recordings in {recordings}"
     )));
+    Ok(())
+}
+
+/// Prints the settings in effect of another balancer.
+pub async fn run_there(remote: &RemoteBalancer, as_json: bool) -> Result<(), CommandFailure> {
+    let settings = remote.list_settings().await?;
+    if as_json {
+        let list: Vec<_> = settings
+            .iter()
+            .map(|RemoteSetting { name, value, origin, warning }| {
+                json!({ "name": name, "value": value, "origin": origin, "warning": warning })
+            })
+            .collect();
+        print_line(json!(list).to_string());
+        return Ok(());
+    }
+    let cell = |text: &str| Cell::text(printable(text));
+    let rows: Vec<_> = settings
+        .iter()
+        .map(|setting| vec![cell(&setting.name), cell(&setting.value), cell(&setting.origin)])
+        .collect();
+    print_text(render(&["SETTING", "VALUE", "ORIGIN"], &rows));
+    for warning in settings.iter().filter_map(|setting| setting.warning.as_ref()) {
+        print_line(printable(&format!(" {warning}")));
+    }
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use app::drains::{self, DrainError, DrainPlan};
+use app::drains::{DrainError, DrainPlan};
 use domain::drain::{AfterDrain, DrainPhase, PlannedDrain};
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::Balancer;
 use crate::output::table::{Cell, render};
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
@@ -35,14 +36,13 @@ fn to_ms(time: Duration) -> i64 {
 
 /// Plans a drain, and says when it begins by the clock of this machine.
 pub async fn plan(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     times: DrainTimes,
     after: AfterDrain,
 ) -> Result<(), CommandFailure> {
-    let app = &context.app;
     let read = |text: String| {
-        read_local(&text, app.clock.now()).ok_or_else(|| {
+        read_local(&text, balancer.now()).ok_or_else(|| {
             CommandFailure(format!(
                 "ERROR: --at: {} is no time such as 22:00, 2026-12-01 22:00 or 2026-12-01T22:00:00Z",
                 printable(&text)
@@ -56,7 +56,7 @@ pub async fn plan(
         warn_ms: to_ms(times.warn_before),
         after,
     };
-    let drain = drains::plan(app, plan).await?;
+    let drain = balancer.plan_drain(plan).await?;
     let (host, begins) = (printable(&drain.host), show_local(drain.starts_at));
     print_line(format!("Drain {} of {host} begins at {begins}", drain.id));
     if let Some(at) = drain.ends_at() {
@@ -74,11 +74,11 @@ pub async fn plan(
 
 /// Lists drains.
 pub async fn list(
-    context: &CommandContext,
+    balancer: &Balancer,
     includes_over: bool,
     as_json: bool,
 ) -> Result<(), CommandFailure> {
-    let drains = drains::list(&context.app, includes_over).await?;
+    let drains = balancer.list_drains(includes_over).await?;
     if as_json {
         let list: Vec<_> = drains.iter().map(to_json).collect();
         print_line(serde_json::Value::from(list).to_string());
@@ -133,8 +133,8 @@ fn to_json(drain: &PlannedDrain) -> serde_json::Value {
 }
 
 /// Cancels a drain.
-pub async fn cancel(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    let drain = drains::cancel(&context.app, id).await?;
+pub async fn cancel(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
+    let drain = balancer.cancel_drain(id).await?;
     print_line("OK");
     if drain.began_at.is_some() {
         let (host, server) = (printable(&drain.host), printable(&drain.server.0));

@@ -12,6 +12,7 @@ use app::recordings::undelete::{UndeleteError, undelete_recording};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::balancer::{Balancer, RemoteBalancer};
 use super::recordings::recording_store;
 use super::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
@@ -29,7 +30,7 @@ impl From<ScanError> for CommandFailure {
     }
 }
 
-fn importer(context: &CommandContext) -> Result<&Importer, CommandFailure> {
+pub(super) fn importer(context: &CommandContext) -> Result<&Importer, CommandFailure> {
     let missing = || CommandFailure("ERROR: there is no database of recordings".to_owned());
     context.importer.as_ref().ok_or_else(missing)
 }
@@ -133,16 +134,24 @@ async fn import_archive(
             ArchiveOutcome::Failed(format!("quarantined: {reason}"))
         }
         ImportResult::SetAside(archive) => ArchiveOutcome::SetAside(archive.reason),
-        ImportResult::NotClaimed => await_import(importer, archive).await?,
+        ImportResult::NotClaimed => {
+            await_import(&archive.name, async || {
+                Ok(importer.records.list_archives(MAX_LISTED_ARCHIVES).await?)
+            })
+            .await?
+        }
     })
 }
 
 /// Lifts the deletion of recordings: they are restored from the trash, or the archives that were set
 /// aside are imported.
-pub async fn undelete(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
+pub async fn undelete(balancer: &Balancer, ids: &[String]) -> Result<(), CommandFailure> {
     let mut failed = 0;
     for id in ids {
-        let results = undelete_one(context, id).await?;
+        let results = match balancer {
+            Balancer::Here(context) => undelete_one(context, id).await?,
+            Balancer::There(remote) => undelete_there(remote, id).await?,
+        };
         if results.is_empty() {
             print_note(format!(
                 "{}: its deletion is lifted, but nothing of it is left here: send its archive again \
@@ -196,12 +205,11 @@ async fn undelete_one(
 
 /// Waits for the import of an archive that a running server has claimed.
 async fn await_import(
-    importer: &Importer,
-    archive: &SpooledArchive,
+    name: &str,
+    list: impl AsyncFn() -> Result<Vec<ArchiveRecord>, CommandFailure>,
 ) -> Result<ArchiveOutcome, CommandFailure> {
     loop {
-        let archives = importer.records.list_archives(MAX_LISTED_ARCHIVES).await?;
-        let Some(record) = archives.into_iter().find(|record| record.name == archive.name) else {
+        let Some(record) = list().await?.into_iter().find(|record| record.name == name) else {
             return Ok(ArchiveOutcome::Failed("no longer listed".to_owned()));
         };
         let reason = record.reason.unwrap_or_default();
@@ -237,8 +245,8 @@ fn progress_bar(count: usize) -> ProgressBar {
 }
 
 /// Lists archives, the most recently changed first.
-pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
-    let archives = importer(context)?.records.list_archives(MAX_LISTED_ARCHIVES).await?;
+pub async fn list(balancer: &Balancer, as_json: bool) -> Result<(), CommandFailure> {
+    let archives = balancer.list_archives().await?;
     if as_json {
         let list: Vec<_> = archives.iter().map(to_json).collect();
         print_line(serde_json::Value::from(list).to_string());
@@ -271,13 +279,41 @@ fn to_json(archive: &ArchiveRecord) -> serde_json::Value {
     })
 }
 
+fn not_kept(name: &str) -> CommandFailure {
+    CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name)))
+}
+
+/// Lifts the deletion of a recording of another balancer.
+async fn undelete_there(
+    remote: &RemoteBalancer,
+    id: &str,
+) -> Result<Vec<Result<String, String>>, CommandFailure> {
+    match remote.undelete_recording(id).await {
+        Ok(()) => Ok(vec![Ok("brought back".to_owned())]),
+        Err(error) if error.is("not-deleted") || error.is("not-found") => Err(CommandFailure(
+            format!("ERROR: No deleted recording found with id: {}", printable(id)),
+        )),
+        Err(error) => Ok(vec![Err(error.detail().to_owned())]),
+    }
+}
+
 /// Imports an archive that is kept, in quarantine or aside.
-pub async fn retry(context: &CommandContext, name: &str) -> Result<(), CommandFailure> {
-    let importer = importer(context)?;
-    let Some(archive) = imports::retry(&context.app, importer, name).await? else {
-        return Err(CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name))));
+pub async fn retry(balancer: &Balancer, name: &str) -> Result<(), CommandFailure> {
+    let outcome = match balancer {
+        Balancer::Here(context) => {
+            let importer = importer(context)?;
+            let archive = imports::retry(&context.app, importer, name).await?;
+            let archive = archive.ok_or_else(|| not_kept(name))?;
+            import_archive(importer, &archive).await?
+        }
+        Balancer::There(remote) => {
+            if !remote.release_archive(name).await? {
+                return Err(not_kept(name));
+            }
+            await_import(name, async || balancer.list_archives().await).await?
+        }
     };
-    match import_archive(importer, &archive).await?.into_result() {
+    match outcome.into_result() {
         Ok(text) => print_line(printable(&text)),
         Err(text) => return Err(CommandFailure(format!("ERROR: {}", printable(&text)))),
     }

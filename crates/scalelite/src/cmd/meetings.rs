@@ -1,13 +1,13 @@
 //! `meetings`: lists, shows and ends meetings.
 
-use app::admin::meetings;
 use app::ports::MeetingOnServer;
 use bbb::response::parse_text_elements;
 use domain::meeting::REVIVAL_REASON;
 
 use crate::output::{print_line, print_note, printable};
 
-use super::{CommandContext, CommandFailure, print_declined, read_confirmation};
+use super::balancer::Balancer;
+use super::{CommandFailure, print_declined, read_confirmation};
 
 /// Elements of the getMeetingInfo response that the original prints, and its labels for them.
 const MEETING_FIELDS: [(&str, &str); 4] = [
@@ -33,8 +33,8 @@ const METADATA_FIELDS: [&str; 12] = [
 ];
 
 /// Lists meetings that run on the servers but were not created by this deployment.
-pub async fn list_foreign(context: &CommandContext) -> Result<(), CommandFailure> {
-    let found = meetings::list_foreign_meetings(&context.app).await?;
+pub async fn list_foreign(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let found = balancer.list_foreign_meetings().await?;
     for (server, id) in &found {
         print_line(format!("{server}\t{}", printable(id)));
     }
@@ -45,12 +45,12 @@ pub async fn list_foreign(context: &CommandContext) -> Result<(), CommandFailure
 }
 
 /// Lists meetings with their servers.
-pub async fn list(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
-    let found = meetings::list(&context.app, ids).await?;
+pub async fn list(balancer: &Balancer, ids: &[String]) -> Result<(), CommandFailure> {
+    let found = balancer.list_meetings(ids).await?;
     if found.is_empty() {
         print_note("No meetings");
     }
-    let servers = context.app.pool.list_servers().await?;
+    let servers = balancer.list_servers().await?;
     for meeting in found {
         let server = servers.iter().find(|server| server.id == meeting.server);
         let url = server.map_or("", |server| server.url.as_str());
@@ -67,13 +67,13 @@ pub async fn list(context: &CommandContext, ids: &[String]) -> Result<(), Comman
 }
 
 /// Shows what the server of a meeting reports about it.
-pub async fn show_info(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    let found = meetings::find(&context.app, id).await?;
+pub async fn show_info(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
+    let found = balancer.find_meetings(id).await?;
     if found.is_empty() {
         return Err(CommandFailure(format!("ERROR: No meeting found with id: {}", printable(id))));
     }
     for meeting in found {
-        let response = meetings::fetch_meeting_info(&context.app, &meeting).await?;
+        let response = balancer.fetch_meeting_info(&meeting).await?;
         print_info(&meeting, &response);
     }
     Ok(())
@@ -102,11 +102,7 @@ fn print_info(meeting: &MeetingOnServer, response: &[u8]) {
 }
 
 /// Ends meetings and removes them from the pool. Without ids, foreign ones are left alone.
-pub async fn end(
-    context: &CommandContext,
-    ids: &[String],
-    yes: bool,
-) -> Result<(), CommandFailure> {
+pub async fn end(balancer: &Balancer, ids: &[String], yes: bool) -> Result<(), CommandFailure> {
     if !yes {
         print_line("WARNING: You are trying to clear active meetings.");
         print_line("If you still wish to continue please enter `yes`");
@@ -115,18 +111,15 @@ pub async fn end(
             return Ok(());
         }
     }
-    let found = meetings::list_to_end(&context.app, ids).await?;
+    let found = balancer.list_meetings_to_end(ids).await?;
     if found.is_empty() {
         print_note("No meetings to clear");
     }
     let mut failed = false;
     for meeting in found {
         print_line(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
-        if let Err(error) = meetings::end(&context.app, &meeting).await {
-            print_note(format!(
-                "WARNING: not ended on its server: {}",
-                CommandFailure::from(error).0
-            ));
+        if let Err(CommandFailure(reason)) = balancer.end_meeting(&meeting).await {
+            print_note(format!("WARNING: not ended on its server: {reason}"));
             failed = true;
         }
     }

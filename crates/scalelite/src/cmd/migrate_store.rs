@@ -4,9 +4,13 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::audit::{self, AuditEvent};
 use app::memory::{MemoryPoolStore, MemoryRecordings};
+use app::origin::{self, WorkOrigin};
+use app::ports::StateStore;
 use app::store_migration::{self, MigratedKind, MigrationCounts, MigrationPlan, Stores};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use crate::cli::MigrateStoreArgs;
 use crate::config::stores::{StoreLocation, parse_store_url};
@@ -14,8 +18,10 @@ use crate::config::{Config, Sources};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text};
 use crate::telemetry;
+use crate::wiring;
 use crate::wiring::stores::{is_adopted, open_store};
 
+use super::actor::find_actor;
 use super::{CommandFailure, build_runtime};
 
 /// Most names of records that were not copied that are printed.
@@ -61,7 +67,37 @@ pub fn run(
         },
     ));
     progress.clear();
-    print_report(&result?, arguments.dry_run)
+    let counts = result?;
+    if !arguments.dry_run {
+        record(sources, target.state.as_ref(), (&from, &to), &counts);
+    }
+    print_report(&counts, arguments.dry_run)
+}
+
+/// Records in the audit of the target what was copied into it.
+fn record(
+    sources: &Sources,
+    log: &dyn StateStore,
+    (from, to): (&StoreLocation, &StoreLocation),
+    counts: &[MigrationCounts],
+) {
+    let copied: u64 = counts.iter().map(|counts| counts.copied + counts.replaced).sum();
+    if copied == 0 {
+        return;
+    }
+    let after = json!({ "from": from.describe(), "to": to.describe(), "copied": copied });
+    let now = wiring::current_time();
+    let unique = format!("{}-{}", now.0, std::process::id());
+    let origin = WorkOrigin { request_id: None, actor: find_actor(sources) };
+    let work = async {
+        let event = AuditEvent::new("stores.migrate").after(after);
+        audit::record_in(log, (now, &unique), event).await
+    };
+    let recorded =
+        build_runtime(true).map(|runtime| runtime.block_on(origin::run_from(origin, work)));
+    if let Ok(Err(error)) = recorded {
+        print_note(format!("WARNING: not recorded in the audit: {error}"));
+    }
 }
 
 /// The part of a store that is copied.

@@ -5,6 +5,7 @@ mod actor;
 pub mod apply;
 pub mod audit;
 pub mod backup;
+pub mod balancer;
 pub mod callbacks;
 pub mod check;
 pub mod config;
@@ -41,6 +42,7 @@ use app::origin::{self, WorkOrigin};
 use app::ports::StoreError;
 use app::recordings::import::Importer;
 
+use self::balancer::Balancer;
 use crate::config::sources::SettingOrigin;
 use crate::config::{Config, Sources, read_store_settings};
 use crate::output;
@@ -96,7 +98,7 @@ pub fn run_once(
     config: &Config,
     sources: &Sources,
     creation: Creation,
-    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+    command: impl AsyncFnOnce(&Balancer) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     // The level in the environment file is the server's.
     let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false).ok().flatten();
@@ -112,7 +114,7 @@ pub fn run_without_log(
     config: &Config,
     sources: &Sources,
     creation: Creation,
-    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+    command: impl AsyncFnOnce(&Balancer) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     let stores = read_store_settings(config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(config, &stores, creation).map_err(|error| match error {
@@ -121,18 +123,19 @@ pub fn run_without_log(
         }
         error => error.into(),
     })?;
-    let context = CommandContext {
+    let app = wired.app.clone();
+    let balancer = Balancer::Here(Box::new(CommandContext {
         app: wired.app,
         url: listening_url(config),
         secret_is_generated: wired.secret_is_generated,
         importer: wired.importer,
         config: config.clone(),
         settings_place: sources.describe(),
-    };
+    }));
     let origin = WorkOrigin { request_id: None, actor: actor::find_actor(sources) };
     build_runtime(false)?.block_on(origin::run_from(origin, async {
-        let result = command(&context).await;
-        if let Err(error) = write_queue(&context.app).await {
+        let result = command(&balancer).await;
+        if let Err(error) = write_queue(&app).await {
             output::print_note(format!("WARNING: not recorded in the audit: {error}"));
         }
         result

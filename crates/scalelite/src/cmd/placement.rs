@@ -1,14 +1,13 @@
-//! `placement`: explains why meetings were placed on their servers, and where a new one would be placed.
+//! `placement`: explains why meetings were placed on their servers, and where a new one would be placed. What is printed is the JSON that
+//! `--json` prints, as text.
 
-use app::admin::meetings;
-use app::admin::placement::{
-    HypotheticalMeeting, PlacementExplanation, ServerEvaluation, explain_placement,
-};
+use app::admin::placement::{HypotheticalMeeting, PlacementExplanation};
 use domain::Timestamp;
-use domain::placement::PlacementRefusal;
-use serde_json::json;
+use domain::placement::{ExclusionReason, PlacementRefusal};
+use serde_json::{Value, json};
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::Balancer;
 use crate::output::table::{Cell, render};
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
@@ -20,18 +19,18 @@ const CURVE_STEP_MINUTES: usize = 5;
 
 /// Prints where a meeting was placed and why, and where it would be placed now.
 pub async fn explain_meeting(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     as_json: bool,
 ) -> Result<(), CommandFailure> {
-    let found = meetings::find(&context.app, id).await?;
+    let found = balancer.find_meetings(id).await?;
     let tenant = found.first().and_then(|found| found.meeting.key.tenant.clone());
     let hypothetical =
         HypotheticalMeeting { id: Some(id.to_owned()), tenant, announced_users: None, tag: None };
-    let explanation = explain_placement(&context.app, &hypothetical).await?;
+    let explanation = balancer.explain_placement(hypothetical).await?;
     if as_json {
         let meetings: Vec<_> = found.iter().map(|found| json!(found.meeting)).collect();
-        print_line(json!({ "placed": meetings, "now": to_json(&explanation) }).to_string());
+        print_line(json!({ "placed": meetings, "now": explanation }).to_string());
         return Ok(());
     }
     for meeting_on_server in &found {
@@ -52,105 +51,116 @@ pub async fn explain_meeting(
         print_line(format!("{} is not running.", printable(id)));
     }
     print_line("\nIt would now be placed on:");
-    print_explanation(context, &explanation);
+    print_explanation(&explanation);
     Ok(())
 }
 
 /// Prints where a new meeting would be placed.
 pub async fn explain_new_meeting(
-    context: &CommandContext,
+    balancer: &Balancer,
     size: Option<u32>,
     tag: Option<String>,
     as_json: bool,
 ) -> Result<(), CommandFailure> {
     let hypothetical =
         HypotheticalMeeting { announced_users: size, tag, ..HypotheticalMeeting::default() };
-    let explanation = explain_placement(&context.app, &hypothetical).await?;
+    let explanation = balancer.explain_placement(hypothetical).await?;
     if as_json {
-        print_line(to_json(&explanation).to_string());
+        print_line(explanation.to_string());
     } else {
-        print_explanation(context, &explanation);
+        print_explanation(&explanation);
     }
-    if explanation.choice.is_ok() { Ok(()) } else { Err(CommandFailure(String::new())) }
-}
-
-fn users_at(curve: &[f32], minutes: usize) -> Option<f32> {
-    curve.get(minutes / CURVE_STEP_MINUTES).copied()
+    if explanation["server"].is_string() { Ok(()) } else { Err(CommandFailure(String::new())) }
 }
 
 /// Why no server accepts a meeting.
 fn describe_refusal(refusal: &PlacementRefusal) -> String {
     match refusal {
         PlacementRefusal::TagUnavailable(tag) => {
-            format!("no server with the required tag {} is available", printable(tag))
+            format!("no server with the required tag {tag} is available")
         }
         PlacementRefusal::Full => "all available servers have reached their limits".to_owned(),
         PlacementRefusal::NoServer => "no server is available".to_owned(),
     }
 }
 
-fn print_explanation(context: &CommandContext, explanation: &PlacementExplanation) {
-    match &explanation.choice {
-        Ok((id, reason)) => {
-            let mut evaluations = explanation.evaluations.iter();
-            let chosen = evaluations.find(|evaluation| evaluation.server.id == *id);
-            let host = chosen.map_or("", |evaluation| evaluation.server.hostname());
-            print_line(format!("{id} ({host})\n\treason: {}", printable(reason)));
+/// The expected users so many minutes from now.
+fn users_at(curve: &Value, minutes: usize) -> Option<f64> {
+    curve.get(minutes / CURVE_STEP_MINUTES)?.as_f64()
+}
+
+/// A text, to be printed.
+fn text(value: &Value) -> String {
+    printable(value.as_str().unwrap_or_default())
+}
+
+fn print_explanation(explanation: &Value) {
+    let candidates = explanation["candidates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let reason = text(&explanation["reason"]);
+    match explanation["server"].as_str() {
+        Some(id) => {
+            let chosen = candidates.iter().find(|candidate| candidate["server"] == id);
+            let host = chosen.map(|candidate| text(&candidate["host"])).unwrap_or_default();
+            print_line(format!("{} ({host})\n\treason: {reason}", printable(id)));
         }
-        Err(refusal) => print_note(format!("No server: {}", describe_refusal(refusal))),
+        None => print_note(format!("No server: {reason}")),
     }
     let curve: Vec<String> = SHOWN_MINUTES
         .iter()
         .filter_map(|minutes| {
-            Some(format!("{:.0} in {minutes} min", users_at(&explanation.user_curve, *minutes)?))
+            let users = users_at(&explanation["own_users"], *minutes)?;
+            Some(format!("{users:.0} in {minutes} min"))
         })
         .collect();
     print_line(format!(
         "\texpected users: {} ({}); forecast: {}",
-        explanation.expected_users,
-        explanation.source.name(),
+        explanation["expected_users"],
+        text(&explanation["source"]),
         curve.join(", ")
     ));
-    if explanation.expected_meetings > 0 {
-        print_line(format!(
-            "\tlarger expected meetings, placed first: {}",
-            explanation.expected_meetings
-        ));
+    let before = &explanation["expected_meetings_before"];
+    if before.as_u64().is_some_and(|count| count > 0) {
+        print_line(format!("\tlarger expected meetings, placed first: {before}"));
     }
     print_line("");
     let headings = [
         "SERVER", "HOST", "HEALTH", "TIER", "USERS", "LOAD", "COST", "NOW", "15", "30", "60",
         "120 MIN",
     ];
-    let now = context.app.clock.now();
-    let rows: Vec<Vec<Cell>> =
-        explanation.evaluations.iter().map(|evaluation| table_row(evaluation, now)).collect();
+    let rows: Vec<Vec<Cell>> = candidates.iter().map(table_row).collect();
     print_text(render(&headings, &rows));
 }
 
-fn table_row(evaluation: &ServerEvaluation, now: Timestamp) -> Vec<Cell> {
-    let server = &evaluation.server;
-    let cost = match evaluation.outcome {
-        Ok(cost) => Cell::Number(format!("{cost:.1}")),
-        Err(reason) => Cell::Text(reason.to_string()),
+/// Why a meeting cannot go to a server, in words; a reason of a later version as it is.
+fn describe_exclusion(reason: &Value) -> String {
+    let known: Option<ExclusionReason> = serde_json::from_value(reason.clone()).ok();
+    known.map_or_else(|| text(reason), |known| known.to_string())
+}
+
+fn table_row(candidate: &Value) -> Vec<Cell> {
+    let cost = match candidate["cost"].as_f64() {
+        Some(cost) => Cell::Number(format!("{cost:.1}")),
+        None => Cell::Text(describe_exclusion(&candidate["excluded"])),
+    };
+    let number = |number: Option<f64>, decimals: usize| {
+        Cell::Number(number.map_or("-".to_owned(), |number| format!("{number:.decimals$}")))
     };
     let mut row = vec![
-        Cell::text(&server.id.0),
-        Cell::text(server.hostname()),
-        Cell::text(server.health.state(now).name()),
-        Cell::Number(server.limits.tier.to_string()),
-        Cell::Number(server.stats.users.to_string()),
-        Cell::Number(server.load.map_or("-".to_owned(), |load| format!("{load:.1}"))),
+        Cell::text(text(&candidate["server"])),
+        Cell::text(text(&candidate["host"])),
+        Cell::text(text(&candidate["health"])),
+        Cell::Number(candidate["tier"].to_string()),
+        Cell::Number(candidate["users"].to_string()),
+        number(candidate["load"].as_f64(), 1),
         cost,
     ];
-    let users = SHOWN_MINUTES.iter().map(|minutes| users_at(&evaluation.user_curve, *minutes));
-    row.extend(
-        users.map(|users| Cell::Number(users.map_or("-".to_owned(), |n| format!("{n:.0}")))),
-    );
+    let users = |minutes: &usize| users_at(&candidate["expected_users"], *minutes);
+    row.extend(SHOWN_MINUTES.iter().map(|minutes| number(users(minutes), 0)));
     row
 }
 
-fn to_json(explanation: &PlacementExplanation) -> serde_json::Value {
+/// What `--json` prints; the API answers the same.
+pub(super) fn to_json(explanation: &PlacementExplanation, now: Timestamp) -> Value {
     let candidates: Vec<_> = explanation
         .evaluations
         .iter()
@@ -158,6 +168,8 @@ fn to_json(explanation: &PlacementExplanation) -> serde_json::Value {
             json!({
                 "server": evaluation.server.id,
                 "host": evaluation.server.hostname(),
+                "health": evaluation.server.health.state(now).name(),
+                "tier": evaluation.server.limits.tier,
                 "cost": evaluation.outcome.ok(),
                 "excluded": evaluation.outcome.err(),
                 "load": evaluation.server.load,

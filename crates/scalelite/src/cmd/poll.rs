@@ -1,9 +1,8 @@
 //! `poll` polls all servers, `liveness` checks the store.
 
-use app::poll;
-
 use crate::output::print_line;
 
+use super::balancer::Balancer;
 use super::{CommandContext, CommandFailure};
 
 /// What a poll reads.
@@ -21,15 +20,12 @@ pub enum PollTarget {
 
 /// Polls all servers now. Prints a summary unless `quiet` is set; the original prints none.
 pub async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     target: PollTarget,
     quiet: bool,
 ) -> Result<(), CommandFailure> {
-    if target == PollTarget::Versions {
-        return Ok(poll::refresh_versions(&context.app).await?);
-    }
-    let summary = poll::poll_all_servers(&context.app, target == PollTarget::All, None).await?;
-    if !quiet {
+    let summary = balancer.poll_servers(target).await?;
+    if let Some(summary) = summary.filter(|_| !quiet) {
         let (answered, failed, forgotten) = (summary.answered, summary.failed, summary.forgotten);
         print_line(format!(
             "Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"

@@ -17,6 +17,7 @@ use crate::config::values::BindAddress;
 use crate::config::{Config, Sources};
 use crate::output::{print_line, printable};
 
+use super::balancer::RemoteBalancer;
 use super::{CommandFailure, build_runtime};
 
 /// Longest time for which the answer is awaited.
@@ -30,7 +31,16 @@ pub fn run(sources: &Sources, excluded: &[String]) -> Result<(), CommandFailure>
     let answer =
         build_runtime(false)?.block_on(async { timeout(MAX_TIME, ask(&config, excluded)).await });
     let answer = answer.unwrap_or_else(|_| Err("no answer".to_owned()));
-    let answer = answer.map_err(|reason| CommandFailure(format!("ERROR: {reason}")))?;
+    print_answer(&answer.map_err(|reason| CommandFailure(format!("ERROR: {reason}")))?)
+}
+
+/// Asks another balancer.
+pub async fn run_there(remote: &RemoteBalancer, excluded: &[String]) -> Result<(), CommandFailure> {
+    print_answer(&remote.read_readiness(&excluded.join(",")).await?)
+}
+
+/// Prints the parts. Fails if the balancer is not ready.
+fn print_answer(answer: &Value) -> Result<(), CommandFailure> {
     let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
     for part in answer["parts"].as_array().into_iter().flatten() {
         let line =

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use app::admin::recordings::{self, FaultReport, RecordingFault};
 use app::audit::{self, AuditEvent};
-use app::ports::{RecordingStore, Visibility};
-use app::recordings::changes;
-use app::recordings::file_moves::{self, FileMoveError};
+use app::ports::RecordingStore;
+use app::recordings::file_moves::FileMoveError;
 use app::recordings::retention::{Retention, delete_expired};
 use domain::recording::catalog::{
     MetadataMatch, RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
@@ -17,6 +16,7 @@ use serde_json::{Value, json};
 use crate::cli::recordings::RecordingSelection;
 use crate::output::{print_line, print_note, printable};
 
+use super::balancer::{Balancer, Changed};
 use super::{CommandContext, CommandFailure, print_declined, read_confirmation};
 
 /// A day, in ms.
@@ -46,7 +46,7 @@ pub(super) fn recording_store(
     context.app.recording_store.as_deref().ok_or_else(|| super::no_recordings(context))
 }
 
-fn build_filter(
+pub(super) fn build_filter(
     selection: &RecordingSelection,
     states: RecordingStates,
 ) -> (RecordingFilter, TenantScope) {
@@ -63,33 +63,18 @@ fn build_filter(
 
 /// Lists recordings.
 pub async fn list(
-    context: &CommandContext,
+    balancer: &Balancer,
     selection: &RecordingSelection,
     states: Vec<String>,
     json: bool,
 ) -> Result<(), CommandFailure> {
-    let states = match states.as_slice() {
-        [] => RecordingStates::Usual,
-        listed if listed.iter().any(|state| state == "any") => RecordingStates::Any,
-        _ => RecordingStates::Listed(states),
+    let print = |recording: &Recording| {
+        print_line(if json { to_json(recording).to_string() } else { format_line(recording) });
     };
-    let (filter, scope) = build_filter(selection, states);
-    let store = recording_store(context)?;
-    let mut after = None;
-    loop {
-        let (page, cursor) = recordings::list_page(store, &filter, &scope, after.as_ref()).await?;
-        for recording in &page {
-            print_line(if json { to_json(recording).to_string() } else { format_line(recording) });
-        }
-        match cursor {
-            Some(cursor) => after = Some(cursor),
-            None if after.is_none() => {
-                print_note("No recordings");
-                return Ok(());
-            }
-            None => return Ok(()),
-        }
+    if balancer.visit_recordings(selection, states, print).await? == 0 {
+        print_note("No recordings");
     }
+    Ok(())
 }
 
 /// A recording as one line: id, state, meeting, formats, and whether it is protected.
@@ -130,8 +115,8 @@ fn unknown_recording(id: &str) -> CommandFailure {
 }
 
 /// Prints all details of a recording.
-pub async fn show(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    let recording = recording_store(context)?.find_recording(id).await?;
+pub async fn show(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
+    let recording = balancer.find_recording(id).await?;
     let recording = recording.ok_or_else(|| unknown_recording(id))?;
     print_line(format!("{:#}", to_json(&recording)));
     Ok(())
@@ -139,15 +124,13 @@ pub async fn show(context: &CommandContext, id: &str) -> Result<(), CommandFailu
 
 /// Publishes or unpublishes recordings.
 pub async fn set_published(
-    context: &CommandContext,
+    balancer: &Balancer,
     ids: &[String],
     publish: bool,
 ) -> Result<(), CommandFailure> {
-    let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
-    let store = recording_store(context)?;
     let mut outcome = ChangedRecordings::default();
     for id in ids {
-        outcome.add(id, recordings::set_visibility(&context.app, store, id, visibility).await);
+        outcome.add(id, balancer.publish_recording(id, publish).await?);
     }
     outcome.finish()
 }
@@ -160,7 +143,7 @@ struct ChangedRecordings {
 
 impl ChangedRecordings {
     /// Adds the result for one recording: whether it exists.
-    fn add(&mut self, id: &str, result: Result<bool, FileMoveError>) {
+    fn add(&mut self, id: &str, result: Changed) {
         match result {
             Ok(true) => {}
             Ok(false) => self.failures.push(unknown_recording(id)),
@@ -182,18 +165,11 @@ impl ChangedRecordings {
 }
 
 async fn change_recordings(
-    context: &CommandContext,
+    balancer: &Balancer,
     ids: &[String],
     change: &RecordingChange,
 ) -> Result<(), CommandFailure> {
-    let changed = changes::change_recordings(
-        &context.app,
-        recording_store(context)?,
-        ids,
-        &TenantScope::All,
-        change,
-    )
-    .await?;
+    let changed = balancer.change_recordings(ids, change).await?;
     if let Some(id) = ids.iter().find(|id| !changed.contains(id)) {
         return Err(unknown_recording(id));
     }
@@ -203,17 +179,17 @@ async fn change_recordings(
 
 /// Protects recordings or removes their protection.
 pub async fn set_protected(
-    context: &CommandContext,
+    balancer: &Balancer,
     ids: &[String],
     protected: bool,
 ) -> Result<(), CommandFailure> {
     let change = RecordingChange { protected: Some(protected), ..RecordingChange::default() };
-    change_recordings(context, ids, &change).await
+    change_recordings(balancer, ids, &change).await
 }
 
 /// Sets metadata, or removes it if the value is empty.
 pub async fn update_metadata(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: String,
     metadata: Vec<(String, String)>,
 ) -> Result<(), CommandFailure> {
@@ -224,18 +200,20 @@ pub async fn update_metadata(
     let metadata = metadata.into_iter();
     let metadata = metadata.map(|(key, value)| (key, (!value.is_empty()).then_some(value)));
     let change = RecordingChange { metadata: metadata.collect(), ..RecordingChange::default() };
-    change_recordings(context, &[id], &change).await
+    change_recordings(balancer, &[id], &change).await
 }
 
 /// Deletes recordings: moves their files to the trash if there is one and `erase` is not set, or removes
 /// them.
 pub async fn delete(
-    context: &CommandContext,
+    balancer: &Balancer,
     ids: &[String],
     yes: bool,
     erase: bool,
 ) -> Result<(), CommandFailure> {
-    let store = recording_store(context)?;
+    if let Balancer::Here(context) = balancer {
+        recording_store(context)?;
+    }
     if !yes {
         print_line(
             "WARNING: You are trying to delete recordings with their files. Are you sure? (yes/no)",
@@ -247,33 +225,25 @@ pub async fn delete(
     }
     let mut outcome = ChangedRecordings::default();
     for id in ids {
-        let app = &context.app;
-        outcome.add(
-            id,
-            match erase {
-                true => file_moves::erase_recording(app, store, id).await,
-                false => file_moves::delete_recording(app, store, id, &TenantScope::All).await,
-            },
-        );
+        outcome.add(id, balancer.delete_recording(id, erase).await?);
     }
     outcome.finish()
 }
 
 /// Assigns recordings to a tenant: these, or all without a tenant.
 pub async fn add_to_tenant(
-    context: &CommandContext,
+    balancer: &Balancer,
     tenant: &str,
     ids: &[String],
 ) -> Result<(), CommandFailure> {
-    let tenants = context.app.tenants.list_tenants().await?;
+    let tenants = balancer.list_tenants().await?;
     let is_named = |candidate: &&domain::Tenant| {
         candidate.id == tenant || candidate.name.eq_ignore_ascii_case(tenant)
     };
     let unknown =
         || CommandFailure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
     let tenant = tenants.iter().find(is_named).ok_or_else(unknown)?;
-    let count =
-        recordings::add_to_tenant(&context.app, recording_store(context)?, &tenant.id, ids).await?;
+    let count = balancer.assign_recordings(tenant, ids).await?;
     print_line(format!("OK: {count}"));
     Ok(())
 }

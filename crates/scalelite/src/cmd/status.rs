@@ -3,15 +3,16 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use app::admin::placement::{self, ServerOutlook};
+use app::admin::placement::ServerOutlook;
 use domain::{Server, Timestamp, twins};
 use serde_json::json;
 
 use crate::output::table::{self, Cell};
+use crate::output::time::format_time;
 use crate::output::{print_line, print_text, printable, rake_table};
 
-use super::{CommandContext, CommandFailure};
-use crate::output::time::format_time;
+use super::CommandFailure;
+use super::balancer::Balancer;
 
 /// Columns of the original's `rake status`.
 const RAKE_HEADINGS: [&str; 10] = [
@@ -151,14 +152,8 @@ impl StatusTable {
         }
     }
 
-    async fn render(
-        &self,
-        context: &CommandContext,
-        servers: &[Server],
-    ) -> Result<String, CommandFailure> {
-        let outlooks = placement::forecast_servers(&context.app, servers).await?;
+    fn render(&self, servers: &[Server], outlooks: Vec<ServerOutlook>, now: Timestamp) -> String {
         let headings: Vec<&str> = self.columns.iter().map(|column| column.heading()).collect();
-        let now = context.app.clock.now();
         let rows = servers.iter().zip(outlooks).map(|(server, outlook)| {
             let row = StatusRow { server, servers, outlook, now };
             self.columns.iter().map(|column| column.cell(&row)).collect::<Vec<_>>()
@@ -170,7 +165,7 @@ impl StatusTable {
             let width = std::io::stdout().is_terminal().then_some(NARROW_WIDTH);
             text.extend(problems.map(|problem| wrap(&problem, width.unwrap_or(usize::MAX))));
         }
-        Ok(text)
+        text
     }
 }
 
@@ -199,21 +194,21 @@ fn wrap(text: &str, width: usize) -> String {
 
 /// Prints the state of all servers: as JSON, again and again, or once.
 pub async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     table: &StatusTable,
     json: bool,
     watch: bool,
 ) -> Result<(), CommandFailure> {
     match (json, watch) {
-        (true, _) => print_json(context).await,
-        (_, true) => self::watch(context, table).await,
-        _ => print_table(context, table).await,
+        (true, _) => print_json(balancer).await,
+        (_, true) => self::watch(balancer, table).await,
+        _ => print_table(balancer, table).await,
     }
 }
 
 /// Prints the table of the original's `rake status`.
-pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(context).await?;
+pub async fn print_rake_table(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let (servers, _) = list_sorted_servers(balancer).await?;
     print_line("");
     if !servers.is_empty() {
         print_text(rake_table::render(&RAKE_HEADINGS, &table_rows(&servers)));
@@ -222,11 +217,11 @@ pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFai
 }
 
 /// Prints the table.
-async fn print_table(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(context).await?;
+async fn print_table(balancer: &Balancer, table: &StatusTable) -> Result<(), CommandFailure> {
+    let (servers, outlooks) = list_sorted_servers(balancer).await?;
     print_line("");
     if !servers.is_empty() {
-        print_text(table.render(context, &servers).await?);
+        print_text(table.render(&servers, outlooks, balancer.now()));
     }
     Ok(())
 }
@@ -247,14 +242,14 @@ pub fn describe_twins(server: &Server, servers: &[Server]) -> String {
 }
 
 /// Prints the table every two seconds until the output is closed.
-async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), CommandFailure> {
+async fn watch(balancer: &Balancer, table: &StatusTable) -> Result<(), CommandFailure> {
     loop {
-        let servers = list_sorted_servers(context).await?;
+        let (servers, outlooks) = list_sorted_servers(balancer).await?;
         let users = twins::total_stats(&servers).users;
-        let meetings = context.app.pool.list_meetings(None).await?.len();
+        let meetings = balancer.list_meetings(&[]).await?.len();
         let text = match servers.is_empty() {
             true => String::new(),
-            false => table.render(context, &servers).await?,
+            false => table.render(&servers, outlooks, balancer.now()),
         };
         // Cursor to the top left, then clear the terminal.
         let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
@@ -267,9 +262,8 @@ async fn watch(context: &CommandContext, table: &StatusTable) -> Result<(), Comm
 }
 
 /// Prints all servers as JSON, without secrets.
-async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(context).await?;
-    let outlooks = placement::forecast_servers(&context.app, &servers).await?;
+async fn print_json(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let (servers, outlooks) = list_sorted_servers(balancer).await?;
     let list: Vec<_> = servers
         .iter()
         .zip(outlooks)
@@ -280,7 +274,7 @@ async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
                 "url": server.url,
                 "state": server.state.name(),
                 "status": status_name(server),
-                "health": server.health.state(context.app.clock.now()),
+                "health": server.health.state(balancer.now()),
                 "meetings": server.stats.meetings,
                 "users": server.stats.users,
                 "largest_meeting": server.stats.largest_meeting,
@@ -306,10 +300,13 @@ async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
     Ok(())
 }
 
-async fn list_sorted_servers(context: &CommandContext) -> Result<Vec<Server>, CommandFailure> {
-    let mut servers = context.app.pool.list_servers().await?;
-    servers.sort_by(|a, b| (a.hostname(), &a.id).cmp(&(b.hostname(), &b.id)));
-    Ok(servers)
+/// All servers by their host names, and what is forecast for each.
+async fn list_sorted_servers(
+    balancer: &Balancer,
+) -> Result<(Vec<Server>, Vec<ServerOutlook>), CommandFailure> {
+    let mut servers = balancer.list_servers_with_outlook().await?;
+    servers.sort_by(|(a, _), (b, _)| (a.hostname(), &a.id).cmp(&(b.hostname(), &b.id)));
+    Ok(servers.into_iter().unzip())
 }
 
 fn status_name(server: &Server) -> &'static str {

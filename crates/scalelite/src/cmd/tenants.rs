@@ -1,12 +1,13 @@
 //! `tenants` and `tenant-settings`, with the texts of the original.
 
-use app::admin::tenants::{self, TenantError};
+use app::admin::tenants::TenantError;
+use domain::TenantChange;
 use domain::tenant::Lrs;
-use domain::{Tenant, TenantChange};
 
 use crate::output::{print_line, print_note, printable};
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::Balancer;
 
 impl From<TenantError> for CommandFailure {
     fn from(error: TenantError) -> Self {
@@ -39,17 +40,17 @@ fn require_all<const N: usize>(arguments: [Option<String>; N]) -> Option<[String
 }
 
 /// Fails, with the text of the original, if multitenancy is disabled.
-fn check_multitenancy(context: &CommandContext) -> Result<(), CommandFailure> {
-    if context.app.policy.multitenancy {
+async fn check_multitenancy(balancer: &Balancer) -> Result<(), CommandFailure> {
+    if balancer.has_multitenancy().await? {
         return Ok(());
     }
     Err(CommandFailure("Multitenancy is disabled, task can not be completed".to_owned()))
 }
 
 /// Lists tenants, secrets included.
-pub async fn list(context: &CommandContext) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
-    let tenants = tenants::list(&context.app).await?;
+pub async fn list(balancer: &Balancer) -> Result<(), CommandFailure> {
+    check_multitenancy(balancer).await?;
+    let tenants = balancer.list_tenants().await?;
     for tenant in &tenants {
         print_line(format!("id: {}", tenant.id));
         print_line(format!("\tname: {}", printable(&tenant.name)));
@@ -66,40 +67,40 @@ pub async fn list(context: &CommandContext) -> Result<(), CommandFailure> {
 
 /// Adds a tenant.
 pub async fn add(
-    context: &CommandContext,
+    balancer: &Balancer,
     name: Option<String>,
     secrets: Option<String>,
 ) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
+    check_multitenancy(balancer).await?;
     let [name, secrets] = require_all([name, secrets])
         .ok_or_else(|| argument_failure("both name and secrets are required to create a Tenant"))?;
-    let tenant = tenants::add(&context.app, &name, &secrets).await?;
-    print_line(format!("OK\nNew Tenant id: {}", tenant.id));
+    let id = balancer.add_tenant(&name, &secrets).await?;
+    print_line(format!("OK\nNew Tenant id: {id}"));
     Ok(())
 }
 
 /// Changes name and secrets, if they are given.
 pub async fn update(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: Option<String>,
     name: Option<String>,
     secrets: Option<String>,
 ) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
+    check_multitenancy(balancer).await?;
     let (name, secrets) = (non_empty(name), non_empty(secrets));
     let id = non_empty(id).filter(|_| name.is_some() || secrets.is_some());
     let id = id.ok_or_else(|| {
         argument_failure("id and either name or secrets are required to update a Tenant")
     })?;
-    change_tenant(context, &id, TenantChange { name, secrets, ..TenantChange::default() }).await
+    change_tenant(balancer, &id, TenantChange { name, secrets, ..TenantChange::default() }).await
 }
 
 async fn change_tenant(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     change: TenantChange,
 ) -> Result<(), CommandFailure> {
-    let Tenant { id, .. } = tenants::update(&context.app, id, change).await?;
+    let id = balancer.update_tenant(id, change).await?;
     print_line(format!("OK\nUpdated Tenant id: {id}"));
     Ok(())
 }
@@ -107,10 +108,10 @@ async fn change_tenant(
 /// Sets a learning record store with basic authentication. The arguments are id, endpoint, user name,
 /// password.
 pub async fn update_lrs_basic(
-    context: &CommandContext,
+    balancer: &Balancer,
     arguments: [Option<String>; 4],
 ) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
+    check_multitenancy(balancer).await?;
     let [id, endpoint, username, password] = require_all(arguments).ok_or_else(|| {
         argument_failure(
             "id, LRS_ENDPOINT, LRS_USERNAME, LRS_PASSWORD are required to update a Tenant",
@@ -122,16 +123,16 @@ pub async fn update_lrs_basic(
         password: Some(password),
         ..Lrs::default()
     };
-    change_tenant(context, &id, TenantChange { lrs, ..TenantChange::default() }).await
+    change_tenant(balancer, &id, TenantChange { lrs, ..TenantChange::default() }).await
 }
 
 /// Sets a learning record store with Keycloak. The arguments are id, endpoint, token URL, client id,
 /// client secret, user name, password.
 pub async fn update_lrs_kc(
-    context: &CommandContext,
+    balancer: &Balancer,
     arguments: [Option<String>; 7],
 ) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
+    check_multitenancy(balancer).await?;
     let [id, endpoint, token_url, client_id, client_secret, username, password] =
         require_all(arguments).ok_or_else(|| {
             argument_failure(
@@ -148,22 +149,22 @@ pub async fn update_lrs_kc(
         kc_password: Some(password),
         ..Lrs::default()
     };
-    change_tenant(context, &id, TenantChange { lrs, ..TenantChange::default() }).await
+    change_tenant(balancer, &id, TenantChange { lrs, ..TenantChange::default() }).await
 }
 
 /// Removes a tenant and its settings.
-pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
-    tenants::remove(&context.app, id).await?;
+pub async fn remove(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
+    check_multitenancy(balancer).await?;
+    balancer.remove_tenant(id).await?;
     print_line("Tenant was successfully deleted.");
     Ok(())
 }
 
 /// Lists the settings of all tenants.
-pub async fn list_settings(context: &CommandContext) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
-    let settings = tenants::list_settings(&context.app).await?;
-    for tenant in tenants::list(&context.app).await? {
+pub async fn list_settings(balancer: &Balancer) -> Result<(), CommandFailure> {
+    check_multitenancy(balancer).await?;
+    let settings = balancer.list_tenant_settings().await?;
+    for tenant in balancer.list_tenants().await? {
         print_line(format!("Tenant: {}", printable(&tenant.name)));
         let mut tenant_settings =
             settings.iter().filter(|setting| setting.tenant == tenant.id).peekable();
@@ -183,10 +184,10 @@ pub async fn list_settings(context: &CommandContext) -> Result<(), CommandFailur
 /// Adds a setting. The arguments are the tenant's id, parameter, value, and whether the setting
 /// overrides the request.
 pub async fn add_setting(
-    context: &CommandContext,
+    balancer: &Balancer,
     arguments: [Option<String>; 4],
 ) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
+    check_multitenancy(balancer).await?;
     let [tenant, param, value, is_override] = require_all(arguments).ok_or_else(|| {
         argument_failure(
             "tenant_id, param, value and override are required to create a TenantSetting",
@@ -197,15 +198,15 @@ pub async fn add_setting(
         "false" => false,
         _ => return Err(argument_failure("override must be true or false")),
     };
-    let setting = tenants::add_setting(&context.app, &tenant, &param, &value, is_override).await?;
-    print_line(format!("OK\nNew TenantSetting id: {}", setting.id));
+    let id = balancer.add_tenant_setting(&tenant, (&param, &value), is_override).await?;
+    print_line(format!("OK\nNew TenantSetting id: {id}"));
     Ok(())
 }
 
 /// Removes a setting.
-pub async fn remove_setting(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    check_multitenancy(context)?;
-    tenants::remove_setting(&context.app, id).await?;
+pub async fn remove_setting(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
+    check_multitenancy(balancer).await?;
+    balancer.remove_tenant_setting(id).await?;
     print_line("TenantSetting was successfully deleted.");
     Ok(())
 }

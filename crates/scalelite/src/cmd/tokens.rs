@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use app::admin::tokens::{self, NewToken, TokenError};
+use app::admin::tokens::TokenError;
 use app::ports::ManagementToken;
 use domain::management::{Scope, Scopes};
 use serde_json::json;
 
-use super::{CommandContext, CommandFailure};
+use super::CommandFailure;
+use super::balancer::{Balancer, TokenRequest};
 use crate::output::table::{Cell, render};
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, print_text, printable};
@@ -20,15 +21,15 @@ impl From<TokenError> for CommandFailure {
 
 /// Makes a token, and prints it.
 pub async fn create(
-    context: &CommandContext,
+    balancer: &Balancer,
     name: String,
     scopes: Scopes,
     tenant: Option<String>,
     lifetime: Option<Duration>,
 ) -> Result<(), CommandFailure> {
     let lifetime_ms = lifetime.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-    let new = NewToken { name, scopes, tenant, lifetime_ms };
-    let (token, secret) = tokens::create(&context.app, new).await?;
+    let new = TokenRequest { name, scopes, tenant, lifetime_ms };
+    let (token, secret) = balancer.create_token(new).await?;
     print_line(secret);
     let until = match token.expires_at {
         Some(at) => format!("until {}", format_time(at)),
@@ -40,8 +41,8 @@ pub async fn create(
 }
 
 /// Lists tokens, without their secrets.
-pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
-    let tokens = tokens::list(&context.app).await?;
+pub async fn list(balancer: &Balancer, as_json: bool) -> Result<(), CommandFailure> {
+    let tokens = balancer.list_tokens().await?;
     if as_json {
         let list: Vec<_> = tokens.iter().map(to_json).collect();
         print_line(serde_json::Value::from(list).to_string());
@@ -51,7 +52,7 @@ pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), Command
         print_note("There are no tokens");
         return Ok(());
     }
-    let now = context.app.clock.now();
+    let now = balancer.now();
     let row = |token: &ManagementToken| {
         let expiry = match token.expires_at {
             Some(at) if at <= now => "expired".to_owned(),
@@ -87,8 +88,8 @@ fn to_json(token: &ManagementToken) -> serde_json::Value {
 }
 
 /// Revokes a token.
-pub async fn revoke(context: &CommandContext, name: &str) -> Result<(), CommandFailure> {
-    tokens::revoke(&context.app, name).await?;
+pub async fn revoke(balancer: &Balancer, name: &str) -> Result<(), CommandFailure> {
+    balancer.revoke_token(name).await?;
     print_line("OK");
     Ok(())
 }

@@ -16,7 +16,7 @@ const LONG_NAME_CHARS: usize = 12;
 const OWN_PREFIX: &str = "SCALELITE_";
 
 /// Variables that are read and are no settings.
-const OTHER_VARIABLES: [&str; 3] = [FILE_VARIABLE, "RUST_LOG", "PGUSER"];
+const OTHER_VARIABLES: [&str; 4] = [FILE_VARIABLE, "RUST_LOG", "PGUSER", "SCALELITE_API_TOKEN"];
 
 /// A name that is probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,6 +41,12 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
+/// A variable of the process that is no setting; one of blanks only counts as unset.
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+pub fn read_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
 /// Flags, environment variables, and variables of the environment file, by name.
 #[derive(Clone)]
 pub struct Sources {

@@ -44,6 +44,7 @@ impl AccessLogLine {
         self.written = true;
         let took = self.started.elapsed();
         self.count(call, request_log, summary.result, took);
+        self.meters.recent.note(call, summary.result, summary.detail);
         log_request(call, self.client, request_log, summary, took);
     }
 }
@@ -68,6 +69,7 @@ impl Drop for AccessLogLine {
             let summary = RequestSummary { result: "client gone", status: 0, detail: None };
             let (log, took) = (RequestLog::default(), self.started.elapsed());
             self.count(self.call, &log, summary.result, took);
+            self.meters.recent.note(self.call, summary.result, None);
             log_request(self.call, self.client, &log, &summary, took);
         }
     }

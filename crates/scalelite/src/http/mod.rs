@@ -46,7 +46,7 @@ mod tls;
 mod upload;
 mod upload_service;
 
-pub use administration::{Administration, ShownSetting};
+pub use administration::{Administration, RunChecks, ShownSetting};
 pub use api_v1::render_document;
 pub use connections::{ConnectionRules, Connections};
 pub use forwarded::ProxyRules;

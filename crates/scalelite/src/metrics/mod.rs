@@ -8,11 +8,15 @@
 mod collect;
 mod definitions;
 mod loop_lag;
+mod meeting_curves;
+mod recent;
 pub mod reference;
 mod requests;
 mod service;
 mod values;
 
 pub use loop_lag::watch_loop_lag;
+pub use meeting_curves::MeetingCurves;
+pub use recent::{MinuteCounts, RecentFailure};
 pub use requests::RequestMeters;
 pub use service::{MetricsService, MetricsSource};

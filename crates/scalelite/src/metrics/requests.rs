@@ -8,6 +8,7 @@ use app::state::{Counter, TimeHistogram};
 use domain::Timestamp;
 
 use super::definitions::MetricId;
+use super::recent::RecentRequests;
 use super::values::MetricValues;
 
 /// Upper bounds of the time that a request takes, in ms.
@@ -113,6 +114,8 @@ pub struct RequestMeters {
     other_tenants: TenantMeters,
     /// How late timers fire.
     pub loop_lag: TimeHistogram,
+    /// The creates and joins of the last hour.
+    pub recent: RecentRequests,
     /// When the process was started.
     pub started_at: Timestamp,
 }
@@ -125,6 +128,7 @@ impl RequestMeters {
             tenants: RwLock::default(),
             other_tenants: TenantMeters::default(),
             loop_lag: TimeHistogram::new(LAG_BOUNDS_MS),
+            recent: RecentRequests::default(),
             started_at,
         }
     }

@@ -60,6 +60,7 @@ async fn watch_problems(browser: &Browser) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn an_operator_sees_the_pool_and_steers_it() {
     let deployment = start_deployment().await;
     let product = &deployment.product;
@@ -82,6 +83,11 @@ async fn an_operator_sees_the_pool_and_steers_it() {
     watch_problems(&browser).await;
     browser.wait_for_text("2 of 2").await.unwrap();
     browser.wait_for_text(HOSTILE).await.unwrap();
+    // A join that fails is told with its reason.
+    let failed = product.call("join", "meetingID=nowhere&fullName=A").await.unwrap();
+    assert_eq!(failed.xml_field("returncode"), "FAILED", "{}", failed.text());
+    browser.wait_for_text("Creates and joins of the last hour").await.unwrap();
+    browser.wait_for_text("notFound").await.unwrap();
     // A server dies and comes back; the page says so by itself.
     let dead = deployment.pool.server(1);
     dead.set_fault(FaultMode::Refuse);
@@ -110,6 +116,10 @@ async fn an_operator_sees_the_pool_and_steers_it() {
     browser.wait_for_text("1 meetings").await.unwrap();
     click(&browser, "tbody a").await;
     browser.wait_for_text("internalMeetingID").await.unwrap();
+    browser.wait_for_text("placed on").await.unwrap();
+    browser.wait_for_text("The shorter a bar, the better").await.unwrap();
+    let script = "return document.querySelectorAll('svg.costs rect.chosen').length";
+    assert_eq!(browser.run(script).await.unwrap().as_i64(), Some(1));
     click(&browser, "button[value=end]").await;
     browser.wait_for_text("The meeting room-1 ends for").await.unwrap();
     click(&browser, "button.danger").await;

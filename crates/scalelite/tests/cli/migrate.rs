@@ -86,6 +86,15 @@ async fn a_pool_is_copied_through_all_stores_and_back() -> anyhow::Result<()> {
     assert_eq!(describe_store(&setup_with("REDIS_URL", redis)).await?, before);
     assert_eq!(describe_store(&setup_with("DATABASE_URL", postgres)).await?, before);
     assert_eq!(describe_store(&setup_with("SCALELITE_DATA_DIR", &back)).await?, before);
+    // Each copy is in the audit of its target, without the passwords of the addresses, and was copied on.
+    let audit = ["audit", "--json", "--action", "stores.migrate"];
+    let audit = process::run(&setup_with("SCALELITE_DATA_DIR", &back), &audit).await?.stdout;
+    assert_eq!(audit.lines().count(), 3, "{audit}");
+    assert!(
+        audit.lines().all(|line| line.contains('@') && line.contains("\"copied\":")),
+        "{audit}"
+    );
+    assert!(!audit.contains(postgres) && !audit.contains("://:"), "{audit}");
     Ok(())
 }
 

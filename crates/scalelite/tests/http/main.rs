@@ -83,6 +83,8 @@ mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
 #[cfg(test)]
+mod remote_commands;
+#[cfg(test)]
 mod revivals;
 #[cfg(test)]
 mod s3_playback;

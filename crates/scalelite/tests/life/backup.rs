@@ -81,6 +81,8 @@ async fn a_backup_of_a_running_balancer_is_a_whole_store() {
     run_ok(&restored, &["restore", file.to_str().unwrap()]).await;
     let meetings = run_ok(&restored, &["meetings", "list"]).await;
     assert!(meetings.contains("before"), "{meetings}");
+    let audit = run_ok(&restored, &["audit", "--json", "--action", "stores.restore"]).await;
+    assert!(audit.contains("backup.tar") && audit.contains("as_of"), "{audit}");
     let key = setup.folder().join("restored/acme/account.key");
     assert_eq!(std::fs::read_to_string(key).unwrap(), "private");
     let product = restored.start().await.unwrap();

@@ -144,6 +144,13 @@ async fn a_quarantined_archive_is_imported_after_repair() {
         import.is_some_and(|import| import["state"] == "quarantined")
     };
     wait_until("recorded as quarantined", is_recorded).await.unwrap();
+    let is_in_audit = async || {
+        let arguments = ["audit", "--json", "--action", "archive.quarantine"];
+        let output = setup.run_command(&arguments).await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.contains(&name) && text.contains("automatic: import") && text.contains("metadata.xml")
+    };
+    wait_until("in the audit", is_in_audit).await.unwrap();
     std::fs::write(quarantine.join(&name), sample.archive(&["video", "notes"])).unwrap();
     assert!(setup.run_command(&["recordings", "retry", &name]).await.unwrap().status.success());
     wait_until_imported(&setup).await;

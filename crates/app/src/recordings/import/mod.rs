@@ -38,5 +38,5 @@ pub use deleted::{DEFAULT_SET_ASIDE_MS, deleted_ids};
 pub use importer::{ImportRules, Importer};
 pub(super) use incoming::build_incoming;
 pub use result::{ImportResult, ScanError, SetAsideArchive};
-pub use scan::ScanResult;
+pub use scan::{ScanResult, note_kept};
 pub(super) use unpack::check_identity;

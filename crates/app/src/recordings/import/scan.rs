@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 
+use serde_json::json;
+
 use super::importer::Importer;
 use super::incoming::build_incoming;
 use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError, SetAsideArchive};
 use super::unpack::{UnpackedArchive, UnpackedRecording};
+use crate::audit::{self, AuditEvent};
+use crate::context::App;
 use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive, UploadId};
 
 /// The result of a scan of the spool.
@@ -19,6 +23,31 @@ pub struct ScanResult {
     pub has_waiting: bool,
     /// Why an archive was not imported, if there was no space for it.
     pub full_reason: Option<String>,
+    /// Archives that are kept since they were not imported, or not wholly.
+    pub kept: Vec<UnimportedArchive>,
+}
+
+/// An archive that is kept for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnimportedArchive {
+    name: String,
+    is_quarantined: bool,
+    reason: String,
+}
+
+/// Notes in the audit which archives the balancer keeps since it could not import them.
+pub fn note_kept(app: &App, kept: &[UnimportedArchive]) {
+    for UnimportedArchive { name, is_quarantined, reason } in kept {
+        let action = if *is_quarantined { "archive.quarantine" } else { "archive.set_aside" };
+        let event = AuditEvent::new(action).named(name).after(json!({ "reason": reason }));
+        audit::note_automatic(app, "import", event);
+    }
+}
+
+impl UnimportedArchive {
+    fn new(name: &str, is_quarantined: bool, reason: String) -> Self {
+        Self { name: name.to_owned(), is_quarantined, reason }
+    }
 }
 
 impl Importer {
@@ -47,7 +76,12 @@ impl Importer {
                     let first = result.full_reason.take();
                     result.full_reason = first.or(Some(format!("{}: {reason}", spooled.name)));
                 }
-                ImportResult::Quarantined(_) | ImportResult::SetAside(_) => {}
+                ImportResult::Quarantined(reason) => {
+                    result.kept.push(UnimportedArchive::new(&spooled.name, true, reason));
+                }
+                ImportResult::SetAside(SetAsideArchive { reason, .. }) => {
+                    result.kept.push(UnimportedArchive::new(&spooled.name, false, reason));
+                }
             }
         }
         Ok(result)

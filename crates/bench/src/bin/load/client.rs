@@ -3,7 +3,7 @@
 use anyhow::{bail, ensure};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -62,6 +62,17 @@ impl Connection {
             location: head.headers.get(LOCATION).cloned(),
             body: body.collect().await?.to_bytes(),
         })
+    }
+
+    /// Sends a request; returns the headers of the response.
+    pub(crate) async fn send_for_headers(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<HeaderMap> {
+        self.sender.ready().await?;
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let _ = body.collect().await?;
+        Ok(head.headers)
     }
 
     pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<LoadResponse> {

@@ -121,6 +121,15 @@ impl Product {
         Ok(elapsed)
     }
 
+    /// Runs a command that must succeed; returns what it prints.
+    pub(crate) async fn command_output(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.program.build_command(self.port(), self.directory(), "data")?;
+        let output = command.args(arguments).stdout(Stdio::piped()).output();
+        let output = timeout(COMMAND_DEADLINE, output).await.context("a command that hangs")??;
+        ensure!(output.status.success(), "{}; {}", output.status, log_tail(self.directory()));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Adds the servers to the pool and enables them; the balancer polls each server when it is
     /// enabled.
     pub(crate) async fn add_servers(

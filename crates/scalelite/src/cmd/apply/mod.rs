@@ -1,23 +1,19 @@
 //! `apply`: brings the pool to the state that a file describes; `export` writes such a file.
 
 mod export;
-mod file;
-mod secrets;
-mod yaml_errors;
+mod wanted_json;
 
 use std::path::{Path, PathBuf};
 
-use app::apply::{
-    CarriedOut, Change, FieldChange, FileProblem, Held, Plan, PlanOptions, PresentState,
-    WantedState, carry_out, check, plan, read_present,
-};
+use app::apply::{Applied, ApplyFailure, FileProblem, PlanOptions, WantedState, apply};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::secrets::SecretReader;
-use super::{CommandContext, CommandFailure, run_once};
+use super::balancer::{Balancer, RemoteBalancer};
+use super::{CommandFailure, run_once};
 use crate::config::{Config, Sources};
 use crate::output::{print_line, print_note, printable};
+use crate::pool_file::{self, SecretReader};
 use crate::wiring::data_dir::Creation;
 
 pub use export::run as run_export;
@@ -47,74 +43,78 @@ pub struct ApplyArgs {
 
 /// Reads the file and does what it says. Nothing is changed if anything is wrong with it.
 pub fn run(config: &Config, sources: &Sources, args: &ApplyArgs) -> Result<(), CommandFailure> {
-    let file = file::read(&args.file).map_err(failure)?;
-    if file.has_tenants() && !config.multitenancy_enabled {
+    let wanted = read_wanted(sources, args)?;
+    if wanted.tenants.is_some() && !config.multitenancy_enabled {
         return Err(failure("the file lists tenants, and MULTITENANCY_ENABLED is not set"));
     }
-    let dir = args.file.parent().unwrap_or(Path::new("."));
-    let wanted = file.into_wanted(&SecretReader { sources, dir });
-    let wanted = wanted.map_err(|problems| print_problems(&args.file, &problems))?;
-    run_once(config, sources, Creation::NamedStore, async |context: &CommandContext| {
-        apply(context, &wanted, args).await
+    run_once(config, sources, Creation::NamedStore, async |balancer| {
+        apply_to(balancer, &wanted, args).await
     })
+}
+
+/// Does what the file says to another balancer. Secrets in files and variables are those of this machine.
+pub async fn run_there(
+    remote: RemoteBalancer,
+    sources: &Sources,
+    args: &ApplyArgs,
+) -> Result<(), CommandFailure> {
+    let wanted = read_wanted(sources, args)?;
+    apply_to(&Balancer::There(Box::new(remote)), &wanted, args).await
+}
+
+fn read_wanted(sources: &Sources, args: &ApplyArgs) -> Result<WantedState, CommandFailure> {
+    let file = pool_file::read(&args.file).map_err(failure)?;
+    let dir = args.file.parent().unwrap_or(Path::new("."));
+    let wanted = file.into_wanted(&SecretReader::new(sources, dir));
+    wanted.map_err(|problems| print_problems(&args.file, &problems))
 }
 
 /// Writes the schema of the file for editors.
 pub fn print_schema() {
-    let schema = file::schema();
+    let schema = pool_file::schema();
     print_line(serde_json::to_string_pretty(&schema).unwrap_or_else(|_| schema.to_string()));
 }
 
-async fn apply(
-    context: &CommandContext,
+async fn apply_to(
+    balancer: &Balancer,
     wanted: &WantedState,
     args: &ApplyArgs,
 ) -> Result<(), CommandFailure> {
-    let present = read_present(&context.app).await?;
-    let mut problems = check(wanted, &present);
-    problems.extend(refuse_emptying(wanted, &present, args));
-    if !problems.is_empty() {
-        return Err(print_problems(&args.file, &problems));
-    }
     let options = PlanOptions { prune: args.prune, force: args.force };
-    let plan = plan(wanted, &present, options);
-    let carried = match args.dry_run {
-        true => CarriedOut::default(),
-        false => carry_out(&context.app, &plan, options).await,
+    let applied = match balancer {
+        Balancer::Here(context) => {
+            let applied = apply(&context.app, wanted, options, args.dry_run).await;
+            applied.as_ref().map(Applied::to_json).map_err(|failure| match failure {
+                ApplyFailure::Problems(problems) => print_problems(&args.file, problems),
+                ApplyFailure::Store(error) => error.clone().into(),
+            })?
+        }
+        Balancer::There(remote) => {
+            let body = json!({
+                "pool": wanted_json::to_json(wanted), "prune": args.prune, "force": args.force,
+                "dry_run": args.dry_run,
+            });
+            remote.post::<Value>("/apply", &body).await?
+        }
     };
-    let held: Vec<&Held> = plan.held.iter().chain(&carried.held).collect();
-    match args.json {
-        true => print_json(&plan, &carried, &held, args.dry_run),
-        false => print_plan(&plan, &carried, &held, args.dry_run),
-    }
-    match carried.failure {
-        Some(reason) => Err(failure(format!(
-            "{}. {} changes were made before; apply the file again",
-            printable(&reason),
-            carried.done
-        ))),
-        None if !held.is_empty() => Err(CommandFailure(String::new())),
-        None => Ok(()),
-    }
+    report(&applied, args.json)
 }
 
-/// An empty list is more likely a mistake of what wrote the file than the wish to remove everything.
-fn refuse_emptying(
-    wanted: &WantedState,
-    present: &PresentState,
-    args: &ApplyArgs,
-) -> Option<FileProblem> {
-    let servers = wanted.servers.as_ref().is_some_and(Vec::is_empty);
-    let tenants = wanted.tenants.as_ref().is_some_and(Vec::is_empty);
-    let list = if servers && !present.servers.is_empty() {
-        "servers"
-    } else if tenants && !present.tenants.is_empty() {
-        "tenants"
-    } else {
-        return None;
-    };
-    let text = format!("the list is empty, and --prune would remove all {list}: add --force");
-    (args.prune && !args.force).then(|| FileProblem { path: list.to_owned(), text })
+/// Prints what was done. Fails if not everything was.
+fn report(applied: &Value, as_json: bool) -> Result<(), CommandFailure> {
+    match as_json {
+        true => print_line(applied.to_string()),
+        false => print_applied(applied),
+    }
+    match applied["failure"].as_str() {
+        Some(reason) => Err(failure(format!(
+            "{}. {} changes were made before; apply the file again",
+            printable(reason),
+            applied["done"]
+        ))),
+        None if !list(applied, "not_done").is_empty() => Err(CommandFailure(String::new())),
+        None => Ok(()),
+    }
 }
 
 fn failure(text: impl std::fmt::Display) -> CommandFailure {
@@ -131,51 +131,51 @@ fn print_problems(file: &Path, problems: &[FileProblem]) -> CommandFailure {
     CommandFailure(format!("{more}Nothing was changed."))
 }
 
-fn print_plan(plan: &Plan, carried: &CarriedOut, held: &[&Held], is_dry_run: bool) {
+fn list<'a>(applied: &'a Value, name: &str) -> &'a [Value] {
+    applied[name].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Prints the changes that were made, or would be, and what was not done.
+fn print_applied(applied: &Value) {
+    let changes = list(applied, "changes");
+    let is_dry_run = applied["dry_run"] == true;
+    let is_held = |change: &&Value| change["held"] == true;
+    let done = applied["done"].as_u64().and_then(|done| usize::try_from(done).ok()).unwrap_or(0);
+    let shown = if is_dry_run { changes.len() } else { done };
     let prefix = if is_dry_run { "would " } else { "" };
-    let shown = if is_dry_run { plan.changes.len() } else { carried.done + carried.held.len() };
-    let is_held = |change: &&Change| carried.held.iter().any(|it| it.subject == change.subject());
-    for change in plan.changes.iter().take(shown).filter(|change| !is_held(change)) {
-        print_line(printable(&format!("{prefix}{} {}", change.action(), change.subject())));
-        for field in change.fields() {
-            print_line(printable(&format!("    {}", describe_field(&field))));
+    for change in changes.iter().filter(|change| !is_held(change)).take(shown) {
+        let (action, subject) = (text(&change["action"]), text(&change["subject"]));
+        print_line(printable(&format!("{prefix}{action} {subject}")));
+        for field in list(change, "fields") {
+            print_line(printable(&format!("    {}", describe_field(field))));
         }
     }
-    for held in held {
-        print_note(printable(&format!("not done: {}: {}", held.subject, held.reason)));
+    for held in list(applied, "not_done") {
+        let (subject, reason) = (text(&held["subject"]), text(&held["reason"]));
+        print_note(printable(&format!("not done: {subject}: {reason}")));
     }
-    for subject in &plan.unlisted {
+    for subject in list(applied, "unlisted").iter().map(text) {
         print_note(printable(&format!("not in the file, kept (--prune removes it): {subject}")));
     }
-    if plan.changes.is_empty() {
+    if changes.is_empty() {
         print_line("Nothing to change.");
     }
 }
 
-fn describe_field(field: &FieldChange) -> String {
-    let FieldChange { field: name, before, after, is_secret } = field;
-    match (before, after, is_secret) {
+fn describe_field(field: &Value) -> String {
+    let (before, after) = (field["before"].as_str(), field["after"].as_str());
+    let name = text(&field["field"]);
+    match (before, after, field["is_secret"] == true) {
         (None, _, true) => format!("{name}: set"),
         (_, None, true) => format!("{name}: removed"),
         (_, _, true) => format!("{name}: changed"),
         (None, Some(after), false) => format!("{name}: {after}"),
         (Some(before), None, false) => format!("{name}: {before} removed"),
         (Some(before), Some(after), false) => format!("{name}: {before} -> {after}"),
-        (None, None, false) => name.to_string(),
+        (None, None, false) => name.to_owned(),
     }
-}
-
-fn print_json(plan: &Plan, carried: &CarriedOut, held: &[&Held], is_dry_run: bool) {
-    let to_json = |change: &Change| json!({ "action": change.action(), "subject": change.subject(), "fields": change.fields() });
-    let held: Vec<_> =
-        held.iter().map(|held| json!({ "subject": held.subject, "reason": held.reason })).collect();
-    let document = json!({
-        "dry_run": is_dry_run,
-        "changes": plan.changes.iter().map(to_json).collect::<Vec<_>>(),
-        "done": carried.done,
-        "failure": carried.failure,
-        "not_done": held,
-        "unlisted": plan.unlisted,
-    });
-    print_line(document.to_string());
 }

@@ -7,12 +7,11 @@ mod task_list;
 use std::ffi::OsString;
 use std::path::Path;
 
-use app::admin;
-
 use self::command_line::{RakeCall, RakeTask, TaskArguments, parse_command_line};
+use super::balancer::Balancer;
 use super::poll::PollTarget;
 use super::servers::{change, list, sync};
-use super::{CommandContext, CommandFailure, meetings, poll, recordings, status, tenants};
+use super::{CommandFailure, meetings, poll, recordings, status, tenants};
 use crate::output::print_line;
 use crate::wiring::data_dir::Creation;
 
@@ -89,80 +88,89 @@ pub fn split_at_watch(words: &[String]) -> (&[String], bool) {
 }
 
 /// Runs tasks one after the other, if [`run_without_store`] does not.
-pub async fn run(context: &CommandContext, words: &[String]) -> Result<(), CommandFailure> {
+pub async fn run(balancer: &Balancer, words: &[String]) -> Result<(), CommandFailure> {
     let RakeCall::Run(tasks) = parse_command_line(words)? else { return Ok(()) };
     for task in tasks {
         match task_list::prepare_simple_task(&task.name) {
             Some(run) => run()?,
-            None => run_task(context, &task.name, &task.arguments).await?,
+            None => run_task(balancer, &task.name, &task.arguments).await?,
         }
     }
     Ok(())
 }
 
 async fn run_task(
-    context: &CommandContext,
+    balancer: &Balancer,
     name: &str,
     args: &TaskArguments,
 ) -> Result<(), CommandFailure> {
     match name {
-        "servers" => list::print_plain(context).await,
+        "servers" => list::print_plain(balancer).await,
         "servers:add" => {
-            change::add(context, args.get(0), args.get(1), args.get(2), args.get(3)).await
+            change::add(balancer, args.get(0), args.get(1), args.get(2), args.get(3)).await
         }
         "servers:update" => {
-            change::update(context, &args.id(), args.get(1), args.get(2), args.get_raw(3)).await
+            change::update(balancer, &args.id(), args.get(1), args.get(2), args.get_raw(3)).await
         }
-        "servers:remove" => change::remove(context, &args.id()).await,
-        "servers:enable" => change::enable(context, &args.id()).await,
-        "servers:cordon" => change::cordon(context, &args.id()).await,
-        "servers:disable" => change::disable(context, &args.id(), false).await,
-        "servers:panic" => change::panic(context, &args.id(), args.is_on(1), args.is_on(2)).await,
+        "servers:remove" => change::remove(balancer, &args.id()).await,
+        "servers:enable" => change::enable(balancer, &args.id()).await,
+        "servers:cordon" => change::cordon(balancer, &args.id()).await,
+        "servers:disable" => change::disable(balancer, &args.id(), false).await,
+        "servers:panic" => change::panic(balancer, &args.id(), args.is_on(1), args.is_on(2)).await,
         "servers:loadMultiplier" => {
-            change::set_load_multiplier(context, &args.id(), args.get(1)).await
+            change::set_load_multiplier(balancer, &args.id(), args.get(1)).await
         }
-        "servers:tag" => change::set_tag(context, &args.id(), args.get(1)).await,
-        "servers:addAll" => sync::add_all(context, Path::new(&args.id())).await,
+        "servers:tag" => change::set_tag(balancer, &args.id(), args.get(1)).await,
+        "servers:addAll" => sync::add_all(balancer.here(name)?, Path::new(&args.id())).await,
         "servers:sync" => {
             let path = args.get(0);
             let mode = args.get(1).unwrap_or_else(|| "cordon".to_owned());
-            sync::sync(context, path.as_deref().map(Path::new), &mode, args.is_on(2), false).await
+            sync::sync(
+                balancer.here(name)?,
+                path.as_deref().map(Path::new),
+                &mode,
+                args.is_on(2),
+                false,
+            )
+            .await
         }
-        "servers:yaml" => list::print_yaml(context, args.is_on(0)).await,
-        "servers:meeting_list" => list_server_meetings(context, args).await,
+        "servers:yaml" => list::print_yaml(balancer, args.is_on(0)).await,
+        "servers:meeting_list" => list_server_meetings(balancer, args).await,
         "meetings" | "meetings:list" => {
-            meetings::list(context, &meeting_ids(context, args).await?).await
+            meetings::list(balancer, &meeting_ids(balancer, args).await?).await
         }
         "meetings:info" => match args.get(0) {
-            Some(id) => meetings::show_info(context, &id).await,
+            Some(id) => meetings::show_info(balancer, &id).await,
             None => Err(CommandFailure("Error: Please input a meetingID!".to_owned())),
         },
-        "meetings:end" => meetings::end(context, &meeting_ids(context, args).await?, false).await,
-        "poll:all" => poll::run(context, PollTarget::All, true).await,
-        "poll:servers" => poll::run(context, PollTarget::Servers, true).await,
-        "poll:meetings" => poll::run(context, PollTarget::Meetings, true).await,
-        "poll:versions" => poll::run(context, PollTarget::Versions, true).await,
+        "meetings:end" => meetings::end(balancer, &meeting_ids(balancer, args).await?, false).await,
+        "poll:all" => poll::run(balancer, PollTarget::All, true).await,
+        "poll:servers" => poll::run(balancer, PollTarget::Servers, true).await,
+        "poll:meetings" => poll::run(balancer, PollTarget::Meetings, true).await,
+        "poll:versions" => poll::run(balancer, PollTarget::Versions, true).await,
         // The original succeeds whatever it finds.
-        "recordings:update" => recordings::report_files(context, true, false).await.map(drop),
-        "recordings:addToTenant" => recordings::add_to_tenant(context, &args.id(), &[]).await,
-        "status" => status::print_rake_table(context).await,
-        "liveness" => poll::check_liveness(context).await,
-        name if name.starts_with("tenant") => run_tenant_task(context, name, args).await,
+        "recordings:update" => {
+            recordings::report_files(balancer.here(name)?, true, false).await.map(drop)
+        }
+        "recordings:addToTenant" => recordings::add_to_tenant(balancer, &args.id(), &[]).await,
+        "status" => status::print_rake_table(balancer).await,
+        "liveness" => poll::check_liveness(balancer.here(name)?).await,
+        name if name.starts_with("tenant") => run_tenant_task(balancer, name, args).await,
         unknown => Err(unknown_task(unknown)),
     }
 }
 
 /// Lists the meetings of the servers with these ids, which colons separate, or of all servers.
 async fn list_server_meetings(
-    context: &CommandContext,
+    balancer: &Balancer,
     args: &TaskArguments,
 ) -> Result<(), CommandFailure> {
     let ids = args.non_empty();
     if ids.is_empty() {
-        return list::print_meetings(context, None).await;
+        return list::print_meetings(balancer, None).await;
     }
     for id in ids.iter().flat_map(|list| list.split(':')).filter(|id| !id.is_empty()) {
-        list::print_meetings(context, Some(id)).await?;
+        list::print_meetings(balancer, Some(id)).await?;
     }
     Ok(())
 }
@@ -170,13 +178,13 @@ async fn list_server_meetings(
 /// The ids of meetings in a list separated by colons. An id that contains colons itself stays whole if a
 /// meeting has it.
 async fn meeting_ids(
-    context: &CommandContext,
+    balancer: &Balancer,
     args: &TaskArguments,
 ) -> Result<Vec<String>, CommandFailure> {
     let mut ids = Vec::new();
     for list in args.non_empty() {
         let whole = vec![list];
-        if admin::meetings::list(&context.app, &whole).await?.is_empty() {
+        if balancer.list_meetings(&whole).await?.is_empty() {
             let parts = whole.iter().flat_map(|list| list.split(':'));
             ids.extend(parts.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()));
         } else {
@@ -191,20 +199,20 @@ async fn meeting_ids(
 }
 
 async fn run_tenant_task(
-    context: &CommandContext,
+    balancer: &Balancer,
     name: &str,
     args: &TaskArguments,
 ) -> Result<(), CommandFailure> {
     match name {
-        "tenants" | "tenants:showAll" => tenants::list(context).await,
-        "tenants:add" => tenants::add(context, args.get(0), args.get(1)).await,
-        "tenants:update" => tenants::update(context, args.get(0), args.get(1), args.get(2)).await,
-        "tenants:update_lrs_basic" => tenants::update_lrs_basic(context, args.first()).await,
-        "tenants:update_lrs_kc" => tenants::update_lrs_kc(context, args.first()).await,
-        "tenants:remove" => tenants::remove(context, &args.id()).await,
-        "tenantSettings" => tenants::list_settings(context).await,
-        "tenantSettings:add" => tenants::add_setting(context, args.first()).await,
-        "tenantSettings:remove" => tenants::remove_setting(context, &args.id()).await,
+        "tenants" | "tenants:showAll" => tenants::list(balancer).await,
+        "tenants:add" => tenants::add(balancer, args.get(0), args.get(1)).await,
+        "tenants:update" => tenants::update(balancer, args.get(0), args.get(1), args.get(2)).await,
+        "tenants:update_lrs_basic" => tenants::update_lrs_basic(balancer, args.first()).await,
+        "tenants:update_lrs_kc" => tenants::update_lrs_kc(balancer, args.first()).await,
+        "tenants:remove" => tenants::remove(balancer, &args.id()).await,
+        "tenantSettings" => tenants::list_settings(balancer).await,
+        "tenantSettings:add" => tenants::add_setting(balancer, args.first()).await,
+        "tenantSettings:remove" => tenants::remove_setting(balancer, &args.id()).await,
         unknown => Err(unknown_task(unknown)),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal as _;
 
-use app::admin::probe::{self, Occupancy};
+use app::admin::probe::Occupancy;
 use app::admin::servers::{self, NewServer, PanicOptions};
 use app::ports::ServerChange;
-use domain::{AdminState, Server, ServerId};
+use domain::{AdminState, Server};
 
 use super::admin_failure;
-use crate::cmd::{CommandContext, CommandFailure, print_declined, read_confirmation};
+use crate::cmd::balancer::{Balancer, not_added};
+use crate::cmd::{CommandFailure, print_declined, read_confirmation};
 use crate::output::{print_line, print_note, printable};
 
 /// The warning that the original prints before it disables a server with load.
@@ -50,26 +51,22 @@ pub struct NewServerArgs {
 
 /// Adds a server, if it answers as a BBB server and accepts the secret.
 pub async fn add_checked(
-    context: &CommandContext,
+    balancer: &Balancer,
     arguments: NewServerArgs,
 ) -> Result<(), CommandFailure> {
     let NewServerArgs { url, secret, load_multiplier, tag, force } = arguments;
     check_multiplier(load_multiplier.as_deref())?;
     if !secret.trim().is_empty() {
         servers::check_url(&url).map_err(admin_failure)?;
-        let known = context.app.pool.list_servers().await?;
-        servers::check_url_is_free(&known, &url, None).map_err(admin_failure)?;
-        let server = Server::new(ServerId(String::new()), url.clone(), secret.clone());
-        if let Err(unusable) = probe::check(&context.app, &server).await {
+        if let Some(unusable) = balancer.probe_new_server(&url, &secret).await? {
             if !force {
-                return Err(CommandFailure(format!(
-                    "ERROR: {unusable}. The server was not added; --force adds it nevertheless"
-                )));
+                return Err(not_added(&unusable));
             }
             print_note(format!("WARNING: {unusable}"));
         }
     }
-    add(context, Some(url), Some(secret), load_multiplier, tag).await
+    let values = (Some(url), Some(secret), load_multiplier, tag);
+    add_unless(balancer, values, force).await
 }
 
 /// Refuses a load multiplier that is no number: it may be the tag.
@@ -85,11 +82,23 @@ fn check_multiplier(text: Option<&str>) -> Result<(), CommandFailure> {
 
 /// Adds a server without asking it, as the original does.
 pub async fn add(
-    context: &CommandContext,
+    balancer: &Balancer,
     url: Option<String>,
     secret: Option<String>,
     load_multiplier: Option<String>,
     tag: Option<String>,
+) -> Result<(), CommandFailure> {
+    add_unless(balancer, (url, secret, load_multiplier, tag), true).await
+}
+
+/// URL, secret, load multiplier and tag.
+type ServerValues = (Option<String>, Option<String>, Option<String>, Option<String>);
+
+/// Adds a server. Another balancer refuses one that cannot be used, unless this is forced.
+async fn add_unless(
+    balancer: &Balancer,
+    (url, secret, load_multiplier, tag): ServerValues,
+    force: bool,
 ) -> Result<(), CommandFailure> {
     let (Some(url), Some(secret)) = (non_empty(url), non_empty(secret)) else {
         return Err(CommandFailure("Error: Please input at least a URL and a secret!".to_owned()));
@@ -97,17 +106,17 @@ pub async fn add(
     servers::check_url(&url).map_err(admin_failure)?;
     let load_multiplier = parse_multiplier(load_multiplier);
     let new = NewServer { id: None, url, secret, tag: non_empty(tag), load_multiplier };
-    let server = servers::add(&context.app, new).await.map_err(admin_failure)?;
+    let server = balancer.add_server(new, force).await?;
     print_line(format!("OK\nid: {}", server.id));
     Ok(())
 }
 
 async fn apply_change(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     change: ServerChange,
 ) -> Result<(), CommandFailure> {
-    let server = servers::update(&context.app, id, change.clone()).await.map_err(admin_failure)?;
+    let server = balancer.update_server(id, change.clone()).await?;
     if change.state == Some(AdminState::Enabled) && !server.is_online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
         let reason = reason.unwrap_or_else(|| "more successful polls are needed".to_owned());
@@ -119,44 +128,40 @@ async fn apply_change(
 
 /// Like [`update`], for a command that refuses a load multiplier that is no number.
 pub async fn update_checked(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     secret: Option<String>,
     load_multiplier: Option<String>,
     tag: Option<String>,
 ) -> Result<(), CommandFailure> {
     check_multiplier(load_multiplier.as_deref())?;
-    update(context, id, secret, load_multiplier, tag).await
+    update(balancer, id, secret, load_multiplier, tag).await
 }
 
 /// Changes secret, load multiplier and tag, if they are given.
 pub async fn update(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     secret: Option<String>,
     load_multiplier: Option<String>,
     tag: Option<String>,
 ) -> Result<(), CommandFailure> {
     print_line(format!("Updating server {id}..."));
-    servers::find(&context.app, id).await.map_err(admin_failure)?;
+    balancer.find_server(id).await?;
     let update = ServerChange {
         secret: non_empty(secret),
         load_multiplier: parse_multiplier(load_multiplier),
         tag: tag.map(|tag| non_empty(Some(tag))),
         ..ServerChange::default()
     };
-    apply_change(context, id, update).await
+    apply_change(balancer, id, update).await
 }
 
 /// Sets the URL of joins; an empty one removes it.
-pub async fn set_join_url(
-    context: &CommandContext,
-    id: &str,
-    url: &str,
-) -> Result<(), CommandFailure> {
+pub async fn set_join_url(balancer: &Balancer, id: &str, url: &str) -> Result<(), CommandFailure> {
     print_line(format!("Setting the URL of joins of server {id}..."));
     let join_url = Some(non_empty(Some(url.to_owned())));
-    apply_change(context, id, ServerChange { join_url, ..ServerChange::default() }).await
+    apply_change(balancer, id, ServerChange { join_url, ..ServerChange::default() }).await
 }
 
 /// Asks before people are put out of meetings; whether to go on.
@@ -164,12 +169,11 @@ pub async fn set_join_url(
 /// # Errors
 /// When nobody can be asked.
 async fn confirm(
-    context: &CommandContext,
+    balancer: &Balancer,
     server: &Server,
     consequence: &str,
 ) -> Result<bool, CommandFailure> {
-    let Occupancy { meetings, users, is_current } =
-        probe::count_users(&context.app, server).await?;
+    let Occupancy { meetings, users, is_current } = balancer.count_users(server).await?;
     if users == 0 {
         return Ok(true);
     }
@@ -196,26 +200,25 @@ async fn confirm(
 
 /// Like [`remove`], but asks first if users are in meetings of the server.
 pub async fn remove_checked(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     yes: bool,
 ) -> Result<(), CommandFailure> {
-    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let server = balancer.find_server(id).await?;
     let consequence = "the balancer forgets these meetings, and users cannot join them any more";
-    if yes || confirm(context, &server, consequence).await? {
-        remove(context, id).await?;
+    if yes || confirm(balancer, &server, consequence).await? {
+        remove(balancer, id).await?;
     }
     Ok(())
 }
 
 /// Removes a server.
-pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+pub async fn remove(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Removing server {id}..."));
-    let meetings = servers::remove(&context.app, id).await.map_err(admin_failure)?;
-    if !meetings.is_empty() {
+    let meetings = balancer.remove_server(id).await?;
+    if meetings > 0 {
         print_note(format!(
-            "WARNING: {} meetings of the server were removed from the pool",
-            meetings.len()
+            "WARNING: {meetings} meetings of the server were removed from the pool"
         ));
     }
     print_line("OK");
@@ -223,10 +226,10 @@ pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFai
 }
 
 /// Like [`enable`], but fails if the server does not answer.
-pub async fn enable_checked(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+pub async fn enable_checked(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Enabling server {id}..."));
     let enable = ServerChange::with_state(AdminState::Enabled);
-    let server = servers::update(&context.app, id, enable).await.map_err(admin_failure)?;
+    let server = balancer.update_server(id, enable).await?;
     let reason = server.health.last_failure.as_ref().map(|failure| failure.reason.clone());
     match reason.filter(|_| !server.is_online() && server.health.failures > 0) {
         Some(reason) => Err(CommandFailure(format!(
@@ -245,21 +248,21 @@ pub async fn enable_checked(context: &CommandContext, id: &str) -> Result<(), Co
 }
 
 /// Allows new meetings on a server.
-pub async fn enable(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+pub async fn enable(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Enabling server {id}..."));
-    apply_change(context, id, ServerChange::with_state(AdminState::Enabled)).await
+    apply_change(balancer, id, ServerChange::with_state(AdminState::Enabled)).await
 }
 
 /// Places no new meetings on a server.
-pub async fn cordon(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+pub async fn cordon(balancer: &Balancer, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Cordoning server {id}..."));
-    apply_change(context, id, ServerChange::with_state(AdminState::Cordoned)).await
+    apply_change(balancer, id, ServerChange::with_state(AdminState::Cordoned)).await
 }
 
 /// Disables a server. If it has load, asks first, and then clears its meetings.
-pub async fn disable(context: &CommandContext, id: &str, yes: bool) -> Result<(), CommandFailure> {
+pub async fn disable(balancer: &Balancer, id: &str, yes: bool) -> Result<(), CommandFailure> {
     print_line(format!("Disabling server {id}..."));
-    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let server = balancer.find_server(id).await?;
     let has_load = server.load.is_some_and(|load| load > 0.0);
     if has_load && !yes {
         print_line(BUSY_WARNING);
@@ -268,15 +271,8 @@ pub async fn disable(context: &CommandContext, id: &str, yes: bool) -> Result<()
             return Ok(());
         }
     }
-    // Before its meetings are cleared, so that no new ones are placed on it meanwhile.
-    let disable = ServerChange::with_state(AdminState::Disabled);
-    let server = servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
-    if has_load {
-        for meeting in
-            servers::clear_meetings(&context.app, &server, false).await.map_err(admin_failure)?
-        {
-            print_line(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
-        }
+    for id in balancer.disable_server(id, has_load).await? {
+        print_line(format!("Clearing Meeting id={}", printable(&id)));
     }
     print_line("OK");
     Ok(())
@@ -284,62 +280,66 @@ pub async fn disable(context: &CommandContext, id: &str, yes: bool) -> Result<()
 
 /// Like [`panic`], but asks first if users are in meetings of the server.
 pub async fn panic_checked(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     (keep_state, skip_end_calls): (bool, bool),
     yes: bool,
 ) -> Result<(), CommandFailure> {
-    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let server = balancer.find_server(id).await?;
     let consequence = match skip_end_calls {
         true => "the balancer forgets these meetings, and users cannot join them any more",
         false => "these meetings are ended, and their users put out",
     };
-    if yes || confirm(context, &server, consequence).await? {
-        panic(context, id, keep_state, skip_end_calls).await?;
+    if yes || confirm(balancer, &server, consequence).await? {
+        panic(balancer, id, keep_state, skip_end_calls).await?;
     }
     Ok(())
 }
 
 /// Ends all meetings of a server, removes them from the pool, and disables the server.
 pub async fn panic(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     keep_state: bool,
     skip_end_calls: bool,
 ) -> Result<(), CommandFailure> {
     print_line(format!("Panicking server {id}..."));
     let options = PanicOptions { keep_state, skip_end_calls };
-    servers::panic(&context.app, id, options).await.map_err(admin_failure)?;
+    balancer.panic_server(id, options).await?;
     print_line("OK");
     Ok(())
 }
 
 /// Sets the load multiplier.
 pub async fn set_load_multiplier(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     load_multiplier: Option<String>,
 ) -> Result<(), CommandFailure> {
-    servers::find(&context.app, id).await.map_err(admin_failure)?;
+    balancer.find_server(id).await?;
     let load_multiplier = parse_multiplier(Some(load_multiplier.unwrap_or_else(|| "0".to_owned())));
-    apply_change(context, id, ServerChange { load_multiplier, ..ServerChange::default() }).await
+    apply_change(balancer, id, ServerChange { load_multiplier, ..ServerChange::default() }).await
 }
 
 /// Sets or removes the tag.
 pub async fn set_tag(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     tag: Option<String>,
 ) -> Result<(), CommandFailure> {
-    apply_change(context, id, ServerChange { tag: Some(non_empty(tag)), ..ServerChange::default() })
-        .await
+    apply_change(
+        balancer,
+        id,
+        ServerChange { tag: Some(non_empty(tag)), ..ServerChange::default() },
+    )
+    .await
 }
 
 /// Sets the limits of a server.
 pub async fn set_limits(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     limits: ServerChange,
 ) -> Result<(), CommandFailure> {
-    apply_change(context, id, limits).await
+    apply_change(balancer, id, limits).await
 }

@@ -3,15 +3,14 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use app::admin::drain::{self, RemainingLoad, warning_text};
-use app::admin::servers;
+use app::admin::drain::{RemainingLoad, warning_text};
 use app::ports::ServerChange;
 use domain::AdminState;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
-use super::admin_failure;
-use crate::cmd::{CommandContext, CommandFailure};
+use crate::cmd::CommandFailure;
+use crate::cmd::balancer::Balancer;
 use crate::output::{print_line, print_note};
 
 /// Time between two polls of the server for its remaining meetings.
@@ -43,11 +42,11 @@ pub enum ThenOption {
 
 /// Drains a server.
 pub async fn run(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     options: DrainOptions,
 ) -> Result<(), CommandFailure> {
-    let server = drain::begin_drain(&context.app, id).await.map_err(admin_failure)?;
+    let server = balancer.begin_drain(id).await?;
     if !options.wait {
         print_line("OK");
         return Ok(());
@@ -56,23 +55,22 @@ pub async fn run(
         print_note("The server is already disabled.");
     }
     let progress = DrainProgress::new();
-    wait_until_empty(context, id, options, progress).await?;
-    finish(context, id, options.after_drain).await
+    wait_until_empty(balancer, id, options, progress).await?;
+    finish(balancer, id, options.after_drain).await
 }
 
 /// Waits until the server has no meetings. Warns users before the deadline, and ends the remaining
 /// meetings at the deadline.
 async fn wait_until_empty(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     options: DrainOptions,
     mut progress: DrainProgress,
 ) -> Result<(), CommandFailure> {
-    let app = &context.app;
     let deadline = options.deadline.map(|deadline| Instant::now() + deadline);
     let mut warned = false;
     loop {
-        match drain::poll_remaining_load(app, id).await.map_err(admin_failure)? {
+        match balancer.poll_remaining_load(id).await? {
             Ok(RemainingLoad { meetings: 0, .. }) => break,
             Ok(remaining) => progress.show(remaining),
             Err(reason) => progress.print_line(&format!("Remaining meetings unknown: {reason}")),
@@ -80,7 +78,7 @@ async fn wait_until_empty(
         let now = Instant::now();
         if let Some(deadline) = deadline {
             if now >= deadline {
-                let ended = drain::end_remaining_meetings(app, id).await.map_err(admin_failure)?;
+                let ended = balancer.end_remaining_meetings(id).await?;
                 progress.print_line(&format!("Meetings ended at the deadline: {ended}"));
                 break;
             }
@@ -88,7 +86,7 @@ async fn wait_until_empty(
                 warned = true;
                 let seconds = deadline.saturating_duration_since(now).as_secs();
                 let text = warning_text(seconds);
-                let count = drain::warn_users(app, id, &text).await.map_err(admin_failure)?;
+                let count = balancer.warn_users(id, &text).await?;
                 progress.print_line(&format!("Meetings warned: {count}"));
             }
         }
@@ -110,20 +108,20 @@ fn next_check_delay(deadline: Instant, warn_before: Duration, warned: bool) -> D
 }
 
 async fn finish(
-    context: &CommandContext,
+    balancer: &Balancer,
     id: &str,
     after_drain: Option<ThenOption>,
 ) -> Result<(), CommandFailure> {
     match after_drain {
         Some(ThenOption::Disable) => {
             let disable = ServerChange::with_state(AdminState::Disabled);
-            servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
+            balancer.update_server(id, disable).await?;
             print_line("drained and disabled");
         }
         // Refused before it begins.
         Some(ThenOption::EnableWhenHealthy) => {}
         Some(ThenOption::Remove) => {
-            servers::remove(&context.app, id).await.map_err(admin_failure)?;
+            balancer.remove_server(id).await?;
             print_line("drained and removed");
         }
         None => print_line("drained"),

@@ -1,20 +1,19 @@
 //! Lists servers and the meetings that they report.
 
-use app::admin::placement;
-use app::backend::CallOptions;
-use app::ports::CallPriority;
 use domain::{Server, twins};
 use serde_json::json;
 
+use crate::cmd::CommandFailure;
+use crate::cmd::balancer::Balancer;
+use crate::cmd::servers::unknown_server;
 use crate::cmd::status::{describe_last_failure, describe_twins};
-use crate::cmd::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
 use crate::output::yaml::quote_scalar;
 use crate::output::{print_line, print_note, print_text, printable};
 
 /// Prints the servers as the original does, secrets included.
-pub async fn print_plain(context: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = context.app.pool.list_servers().await?;
+pub async fn print_plain(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let servers = balancer.list_servers().await?;
     if servers.is_empty() {
         print_note("No servers are configured");
     }
@@ -40,9 +39,9 @@ fn format_load(server: &Server) -> String {
 }
 
 /// Prints the servers as a table, with limits, expected users, forecast load and the last failure.
-pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = context.app.pool.list_servers().await?;
-    let outlooks = placement::forecast_servers(&context.app, &servers).await?;
+pub async fn print_table(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let (servers, outlooks): (Vec<_>, Vec<_>) =
+        balancer.list_servers_with_outlook().await?.into_iter().unzip();
     let limit = |limit: Option<u32>| limit.map_or(String::new(), |number| number.to_string());
     let rows: Vec<_> = servers
         .iter()
@@ -52,7 +51,7 @@ pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure>
                 Cell::text(&server.id.0),
                 Cell::text(&server.url),
                 Cell::text(server.state.name()),
-                Cell::text(server.health.state(context.app.clock.now()).name()),
+                Cell::text(server.health.state(balancer.now()).name()),
                 Cell::Number(server.stats.users.to_string()),
                 Cell::Number(format!("{:.0}", outlook.expected_users)),
                 Cell::Number(format!("{:.0}", outlook.upcoming_users)),
@@ -91,8 +90,8 @@ pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure>
 }
 
 /// Prints the servers as JSON, without secrets.
-pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = context.app.pool.list_servers().await?;
+pub async fn print_json(balancer: &Balancer) -> Result<(), CommandFailure> {
+    let servers = balancer.list_servers().await?;
     let with_twins = |server: &Server| {
         let mut entry = json!(server);
         entry["same_as"] = json!(twins::list_twins(server, &servers));
@@ -103,7 +102,9 @@ pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> 
 }
 
 /// Prints the servers as YAML that `servers sync` reads, secrets included.
-pub async fn print_yaml(context: &CommandContext, verbose: bool) -> Result<(), CommandFailure> {
+pub async fn print_yaml(balancer: &Balancer, verbose: bool) -> Result<(), CommandFailure> {
+    // The secrets are what it is for.
+    let context = balancer.here("servers yaml")?;
     let servers = context.app.pool.list_servers().await?;
     print_line("---");
     print_line(if servers.is_empty() { "servers: {}" } else { "servers:" });
@@ -139,30 +140,21 @@ pub async fn print_yaml(context: &CommandContext, verbose: bool) -> Result<(), C
 }
 
 /// Prints the meetings that servers report, also those that were not created through this pool.
-pub async fn print_meetings(
-    context: &CommandContext,
-    id: Option<&str>,
-) -> Result<(), CommandFailure> {
-    let servers = context.app.pool.list_servers().await?;
+pub async fn print_meetings(balancer: &Balancer, id: Option<&str>) -> Result<(), CommandFailure> {
+    let servers = balancer.list_servers().await?;
     let selected: Vec<_> =
         servers.into_iter().filter(|server| id.is_none_or(|id| server.id.0 == id)).collect();
     if let (Some(id), true) = (id, selected.is_empty()) {
-        return Err(CommandFailure(format!("ERROR: No server found with id: {id}")));
+        return Err(unknown_server(id));
     }
     let mut failed = false;
     for server in selected {
         print_line(format!("\nServer ID: {}\nServer Url: {}", server.id, server.url));
-        let timeouts = context.app.policy.timeouts_for(server.is_online());
-        let options = CallOptions { priority: CallPriority::Internal, timeouts };
-        let response = context.app.fetch_meetings(&server, options).await;
-        let list = response.map_err(|error| error.to_string()).and_then(|response| {
-            context.app.read_meeting_list(&response).map_err(|error| error.to_string())
-        });
-        match list {
-            Ok(list) => {
+        match balancer.list_reported_meetings(&server).await? {
+            Ok(names) => {
                 print_line("MeetingIDs: ");
-                for meeting in &list.meetings {
-                    print_line(format!("\t{}", printable(&meeting.name)));
+                for name in &names {
+                    print_line(format!("\t{}", printable(name)));
                 }
             }
             Err(error) => {

@@ -19,6 +19,9 @@ use super::input::Input;
 use super::problem::Problem;
 use crate::http::state::HttpState;
 
+/// Longest body of most endpoints, in bytes.
+const MAX_BODY_BYTES: u64 = 64 << 10;
+
 /// An answer of a handler.
 pub(super) struct Reply<R> {
     body: R,
@@ -141,6 +144,8 @@ pub(super) struct Endpoint {
     pub(super) query: Input,
     pub(super) body: Input,
     pub(super) status: StatusCode,
+    /// Longest body, in bytes.
+    pub(super) max_body_bytes: u64,
     /// Whether changes can be made conditional by `If-Match`, and answers have an `ETag`.
     pub(super) is_versioned: bool,
     pub(super) schema: fn(&mut SchemaGenerator) -> Option<Schema>,
@@ -183,6 +188,7 @@ impl Endpoint {
             query: Input::of::<Q>(),
             body: Input::of::<B>(),
             status,
+            max_body_bytes: MAX_BODY_BYTES,
             is_versioned: false,
             schema: R::schema,
             handler: Box::new(handler),
@@ -192,6 +198,11 @@ impl Endpoint {
     /// Success has this status.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// Its bodies may have so many bytes.
+    pub(super) fn with_body_limit(self, max_body_bytes: u64) -> Self {
+        Self { max_body_bytes, ..self }
     }
 
     /// What it shows has a version, and changes can be conditional.

@@ -92,7 +92,8 @@ fn digest(parts: &[&[u8]]) -> String {
     hex::encode(hasher.finalize())
 }
 
-/// Remembers the answer of a request; one that was refused may be made again.
+/// Remembers the answer of a request. One that was refused or failed may be made again: a key that stayed taken would keep its client
+/// from ever making it.
 pub(super) async fn end(app: &App, keyed: Option<Keyed>, result: &Result<Answer, Problem>) {
     let Some(Keyed(request)) = keyed else { return };
     let remembered = match result {
@@ -102,8 +103,6 @@ pub(super) async fn end(app: &App, keyed: Option<Keyed>, result: &Result<Answer,
             let until = app.clock.now().plus_ms(REMEMBERED_MS);
             app.requests.remember_answer(&request, &sealed, until).await
         }
-        // Whether a failure has changed something is not known: the key stays taken.
-        Err(problem) if problem.status.is_server_error() => return,
         Err(_) => app.requests.forget_request(&request).await,
     };
     if let Err(error) = remembered {

@@ -7,12 +7,13 @@ use app::ports::MeetingOnServer;
 use domain::{Meeting, MeetingKey, ServerId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::endpoint::{Call, NoContent, Reply};
 use super::input::Nothing;
 use super::paging::{Page, cut_page};
 use super::problem::Problem;
-use super::views::show_time;
+use super::views::{show_time, to_record};
 
 /// A meeting of the pool.
 #[derive(Serialize, JsonSchema)]
@@ -44,10 +45,14 @@ pub(super) struct MeetingView {
     is_revived: bool,
     /// Whether it was found running, and nothing shows that this deployment created it.
     is_adopted: bool,
+    /// What the store keeps of it, without passwords; versions may add to it.
+    record: Map<String, Value>,
 }
 
 fn view(meeting: Meeting, host: Option<String>, now: Timestamp) -> MeetingView {
+    let record = to_record(&meeting);
     MeetingView {
+        record,
         users: meeting.load.users,
         peak_users: meeting.usage.peak_users,
         expected_users: meeting.load.expected_users,

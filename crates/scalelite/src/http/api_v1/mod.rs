@@ -4,6 +4,7 @@
 //! `table` lists the endpoints, `endpoint` says what one is, `input` and `problem` read requests and refuse them, `openapi` documents the
 //! table. The other files are the endpoints themselves.
 
+mod apply;
 mod audit;
 mod callbacks;
 mod drains;
@@ -20,11 +21,14 @@ mod pool;
 mod problem;
 mod recordings;
 mod server_changes;
+mod server_contents;
 mod servers;
 mod table;
+mod table_recordings;
 mod tenant_settings;
 mod tenants;
 mod tokens;
+mod trash;
 mod views;
 
 use std::sync::Arc;
@@ -51,8 +55,6 @@ use super::state::HttpState;
 pub(super) const BASE: &str = "/scalelite/api/v1";
 /// Name of calls in the log, until the endpoint is known.
 pub(super) const CALL_NAME: &str = "api v1";
-/// Longest body, in bytes.
-const MAX_BODY_BYTES: u64 = 64 << 10;
 /// Longest `If-Match`, in bytes.
 const MAX_IF_MATCH_BYTES: usize = 1_000;
 
@@ -101,7 +103,8 @@ async fn answer(
         return Err(Problem::missing_scope(scope));
     }
     let query = endpoint.query.read_query(query)?;
-    let bytes = body::read_whole(&request.headers, request.body.clone(), MAX_BODY_BYTES).await?;
+    let bytes =
+        body::read_whole(&request.headers, request.body.clone(), endpoint.max_body_bytes).await?;
     check_content_type(&request.headers, &bytes)?;
     let body = endpoint.body.read_body(&bytes)?;
     let if_match = read_if_match(&request.headers)?;

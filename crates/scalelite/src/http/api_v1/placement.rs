@@ -3,7 +3,8 @@
 use app::admin::placement::{
     HypotheticalMeeting, PlacementExplanation, ServerEvaluation, explain_placement,
 };
-use domain::placement::PlacementRefusal;
+use domain::Timestamp;
+use domain::placement::{ExclusionReason, PlacementRefusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +22,15 @@ const STEP_MINUTES: u32 = 5;
 struct CandidateView {
     server: String,
     host: String,
+    /// online, suspect, offline or probation.
+    health: &'static str,
+    /// 0 for servers that are used first.
+    tier: u32,
     /// What its fullest moment will be with the meeting on it; lower is better.
     cost: Option<f64>,
     /// Why the meeting cannot go there.
-    excluded: Option<String>,
+    #[schemars(with = "Option<String>")]
+    excluded: Option<ExclusionReason>,
     users: u32,
     load: Option<f64>,
     /// Its users from now on, as forecast.
@@ -63,11 +69,13 @@ fn describe_refusal(refusal: &PlacementRefusal) -> String {
     }
 }
 
-fn view(explanation: PlacementExplanation) -> PlacementView {
+fn view(explanation: PlacementExplanation, now: Timestamp) -> PlacementView {
     let candidate = |evaluation: ServerEvaluation| CandidateView {
         host: evaluation.server.hostname().to_owned(),
+        health: evaluation.server.health.state(now).name(),
+        tier: evaluation.server.limits.tier,
         cost: evaluation.outcome.ok().filter(|cost| cost.is_finite()),
-        excluded: evaluation.outcome.err().map(|reason| reason.to_string()),
+        excluded: evaluation.outcome.err(),
         users: evaluation.server.stats.users,
         load: evaluation.server.load,
         expected_users: evaluation.user_curve,
@@ -99,6 +107,12 @@ pub(super) struct TrialQuery {
     /// The tag that it asks for.
     #[schemars(length(max = 255))]
     tag: Option<String>,
+    /// The id of the meeting, of which sessions may be known.
+    #[schemars(length(max = 1000))]
+    meeting: Option<String>,
+    /// The id of its tenant.
+    #[schemars(length(max = 255))]
+    tenant: Option<String>,
 }
 
 pub(super) async fn try_out(
@@ -109,9 +123,11 @@ pub(super) async fn try_out(
     let hypothetical = HypotheticalMeeting {
         announced_users: query.size,
         tag: query.tag,
-        ..HypotheticalMeeting::default()
+        id: query.meeting,
+        tenant: query.tenant,
     };
-    Ok(view(explain_placement(call.app(), &hypothetical).await?).into())
+    let app = call.app();
+    Ok(view(explain_placement(app, &hypothetical).await?, app.clock.now()).into())
 }
 
 /// Where a meeting is, why, and where it would be placed now.
@@ -140,7 +156,8 @@ pub(super) async fn explain(
         tenant: key.tenant,
         ..HypotheticalMeeting::default()
     };
-    let now = view(explain_placement(call.app(), &hypothetical).await?);
+    let app = call.app();
+    let now = view(explain_placement(app, &hypothetical).await?, app.clock.now());
     let view = MeetingPlacementView {
         host: found.server.hostname().to_owned(),
         server: found.server.id.0,

@@ -5,12 +5,13 @@ use domain::Timestamp;
 use domain::drain::{AfterDrain, PlannedDrain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::endpoint::{Call, NoContent, Reply};
 use super::input::Nothing;
 use super::paging::{Page, cut_page};
 use super::problem::Problem;
-use super::views::{read_time, show_time};
+use super::views::{read_time, show_time, to_record};
 
 impl From<DrainError> for Problem {
     fn from(error: DrainError) -> Self {
@@ -57,6 +58,8 @@ pub(super) struct DrainView {
     /// What was left at the last look.
     remaining_meetings: Option<u32>,
     remaining_users: Option<u32>,
+    /// What the store keeps of it; versions may add to it.
+    record: Map<String, Value>,
 }
 
 fn view(drain: &PlannedDrain) -> DrainView {
@@ -80,6 +83,7 @@ fn view(drain: &PlannedDrain) -> DrainView {
         ended_at: show(drain.ended_at),
         remaining_meetings: drain.remaining.map(|(meetings, _)| meetings),
         remaining_users: drain.remaining.map(|(_, users)| users),
+        record: to_record(drain),
     }
 }
 

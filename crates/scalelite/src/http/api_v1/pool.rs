@@ -28,6 +28,8 @@ pub(super) struct StatusView {
     load: f64,
     /// How long ago the last poll cycle began.
     poll_age_ms: Option<i64>,
+    /// How often the servers are polled.
+    poll_interval_ms: i64,
 }
 
 pub(super) async fn status(
@@ -44,6 +46,7 @@ pub(super) async fn status(
         users: numbers.users,
         load: numbers.load,
         poll_age_ms: numbers.poll_age_ms,
+        poll_interval_ms: call.state.administration.poll_interval_ms,
     };
     Ok(view.into())
 }
@@ -116,14 +119,25 @@ struct PartView {
     detail: Option<String>,
 }
 
+/// Which parts count.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadinessQuery {
+    /// Parts that do not count, with commas between them.
+    #[schemars(length(max = 1000))]
+    exclude: Option<String>,
+}
+
 pub(super) async fn readiness(
     call: Call,
-    _: Nothing,
+    query: ReadinessQuery,
     _: Nothing,
 ) -> Result<Reply<ReadinessView>, Problem> {
     let parts = call.state.health.report();
+    let excluded = query.exclude.unwrap_or_default();
+    let is_excluded = |name: &str| excluded.split(',').any(|it| it.trim() == name);
     let view = ReadinessView {
-        ready: parts.iter().all(app::health::PartReport::is_usable),
+        ready: parts.iter().all(|part| part.is_usable() || is_excluded(part.name)),
         parts: parts
             .iter()
             .map(|part| PartView {
@@ -162,11 +176,10 @@ pub(super) async fn run_checks(
     _: Nothing,
     _: Nothing,
 ) -> Result<Reply<FindingsView>, Problem> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for store in &call.state.administration.inspectors {
-        findings.extend(store.inspect().await);
-    }
-    findings.extend(doctor::check_servers(call.app()).await);
+    let findings = match &call.state.administration.checks {
+        Some(checks) => checks.run_checks().await,
+        None => doctor::check_servers(call.app()).await,
+    };
     let view = |finding: Finding| FindingView {
         check: finding.check,
         level: finding.level.name(),

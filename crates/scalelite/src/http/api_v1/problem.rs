@@ -227,7 +227,7 @@ impl From<ApiError> for Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The body is too large",
-                "a body may have 64 KiB",
+                "a body may have 64 KiB, of /apply 4 MiB",
             ),
             ApiError::Busy => Self::unavailable("too busy, try again"),
             ApiError::NotFound => Self::not_found("meeting"),
@@ -246,8 +246,8 @@ impl From<ApiError> for Problem {
 
 impl Problem {
     /// A BBB server does not do what it should.
-    fn bad_gateway(cause: &impl ToString) -> Self {
-        let title = "The server of the meeting does not answer as it should";
+    pub(super) fn bad_gateway(cause: &impl ToString) -> Self {
+        let title = "A BBB server does not answer as it should";
         Self::new(StatusCode::BAD_GATEWAY, "server-failed", title, cause.to_string())
     }
 }

@@ -9,7 +9,7 @@ use app::recordings::file_moves::{self, FileMoveError};
 use app::recordings::undelete::{UndeleteError, undelete_recording};
 use domain::Timestamp;
 use domain::recording::catalog::{
-    RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
+    MetadataMatch, RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
 };
 use domain::recording::{PlaybackFormat, Recording};
 use schemars::JsonSchema;
@@ -41,6 +41,9 @@ impl From<UndeleteError> for Problem {
     }
 }
 
+/// Most conditions on metadata.
+const MAX_CONDITIONS: usize = 20;
+
 /// A recording.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Recording")]
@@ -62,6 +65,9 @@ pub(super) struct RecordingView {
     tenant: Option<String>,
     metadata: BTreeMap<String, Option<String>>,
     formats: Vec<FormatView>,
+    /// Bytes of the raw recording on its BBB server.
+    raw_size: Option<i64>,
+    is_breakout: Option<bool>,
 }
 
 /// One way to watch a recording.
@@ -73,6 +79,10 @@ struct FormatView {
     url: Option<String>,
     length_min: Option<i32>,
     size: Option<i64>,
+    /// How long BBB took to make it.
+    processing_time_ms: Option<i32>,
+    /// How many preview images it has.
+    previews: usize,
 }
 
 fn view_format(format: &PlaybackFormat) -> FormatView {
@@ -81,6 +91,8 @@ fn view_format(format: &PlaybackFormat) -> FormatView {
         url: format.url.clone(),
         length_min: format.length_minutes,
         size: format.size,
+        processing_time_ms: format.processing_time_ms,
+        previews: format.thumbnails.len(),
     }
 }
 
@@ -100,6 +112,8 @@ fn view(recording: &Recording) -> RecordingView {
         tenant: recording.tenant().map(str::to_owned),
         metadata: recording.metadata.iter().cloned().collect(),
         formats: recording.formats.iter().map(view_format).collect(),
+        raw_size: recording.details.raw_size,
+        is_breakout: recording.details.is_breakout,
     }
 }
 
@@ -127,15 +141,19 @@ fn scope(call: &Call) -> TenantScope {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecordingQuery {
-    /// Only those of this meeting.
-    #[schemars(length(max = 1000))]
+    /// Only those of this meeting. Several are separated by line feeds.
+    #[schemars(length(max = 4000))]
     meeting_id: Option<String>,
     /// Only those of the tenant with this id.
     #[schemars(length(max = 255))]
     tenant: Option<String>,
-    /// Only those in this state; `any` for all, also deleted ones.
-    #[schemars(length(max = 64))]
+    /// Only those in these states, with commas between them; `any` for all, also deleted ones.
+    #[schemars(length(max = 255))]
     state: Option<String>,
+    /// Only those with this metadata, as `KEY=VALUE`; `%` at the begin or end of the value stands for any text. Several are
+    /// separated by line feeds.
+    #[schemars(length(max = 4000))]
+    metadata: Option<String>,
     /// Entries of a page.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
@@ -159,6 +177,23 @@ fn read_cursor(cursor: &str) -> Result<RecordingCursor, Problem> {
     Ok(RecordingCursor { started_at, record_id: record_id.to_owned() })
 }
 
+/// The texts that line feeds separate.
+fn split_lines(text: String) -> Vec<String> {
+    text.split('\n').map(str::to_owned).collect()
+}
+
+/// Reads conditions on metadata.
+fn read_metadata(text: Option<&str>) -> Result<Vec<(String, Vec<MetadataMatch>)>, Problem> {
+    let lines = text.unwrap_or_default().split('\n').filter(|line| !line.is_empty());
+    let read = |line: &str| {
+        let pair = line.split_once('=').filter(|(key, _)| !key.is_empty());
+        let (key, value) =
+            pair.ok_or_else(|| Problem::invalid_parameter("metadata", "it must be KEY=VALUE"))?;
+        Ok((key.to_lowercase(), vec![MetadataMatch::parse(value)]))
+    };
+    lines.take(MAX_CONDITIONS).map(read).collect()
+}
+
 pub(super) async fn list(
     call: Call,
     query: RecordingQuery,
@@ -168,13 +203,15 @@ pub(super) async fn list(
     let states = match query.state {
         None => RecordingStates::Usual,
         Some(state) if state == "any" => RecordingStates::Any,
-        Some(state) => RecordingStates::Listed(vec![state]),
+        Some(states) => {
+            RecordingStates::Listed(states.split(',').map(|it| it.trim().to_owned()).collect())
+        }
     };
     let filter = RecordingFilter {
         record_ids: Vec::new(),
-        meeting_ids: query.meeting_id.into_iter().collect(),
+        meeting_ids: query.meeting_id.map(split_lines).unwrap_or_default(),
         states,
-        metadata: Vec::new(),
+        metadata: read_metadata(query.metadata.as_deref())?,
     };
     let scope = match (call.tenant(), query.tenant) {
         (Some(own), Some(wanted)) if own != wanted => {

@@ -8,12 +8,13 @@ use app::ports::ServerChange;
 use domain::{Server, ServerId, twins};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::endpoint::{Call, NoContent, Reply, etag};
 use super::input::Nothing;
 use super::paging::{Page, cut_page};
 use super::problem::Problem;
-use super::views::{nullable, show_time};
+use super::views::{nullable, show_time, to_record};
 
 impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
@@ -68,6 +69,8 @@ pub(super) struct ServerView {
     bbb_version: Option<String>,
     /// Other entries of the pool that are the same server.
     same_as: Vec<String>,
+    /// What the store keeps of it, without the secret; versions may add to it.
+    record: Map<String, Value>,
 }
 
 /// Why a server did not answer.
@@ -115,6 +118,7 @@ fn view(app: &App, server: &Server, outlook: ServerOutlook, all: &[Server]) -> S
         forecast_load: outlook.expected_load,
         bbb_version: server.bbb_version.clone(),
         same_as: twins::list_twins(server, all).into_iter().map(|id| id.0.clone()).collect(),
+        record: to_record(server),
     }
 }
 

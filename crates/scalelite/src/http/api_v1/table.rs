@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::endpoint::Endpoint;
 use super::{
-    audit, callbacks, drains, imports, meetings, placement, planned_drains, pool, recordings,
-    server_changes, servers, tenant_settings, tenants, tokens,
+    apply, audit, drains, meetings, placement, planned_drains, pool, server_changes,
+    server_contents, servers, table_recordings, tenant_settings, tenants, tokens,
 };
 
 const GET: Method = Method::GET;
@@ -23,7 +23,7 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         of_drains(),
         of_meetings(),
         of_tenants(),
-        of_recordings(),
+        table_recordings::of_recordings(),
         of_tokens(),
     ];
     groups.into_iter().flatten().collect()
@@ -56,6 +56,13 @@ fn of_pool() -> Vec<Endpoint> {
             pool::poll_all,
         ),
         Endpoint::new(
+            (POST, "/apply"),
+            ("applyPool", "Brings servers, tenants and their settings to a wanted state"),
+            write,
+            apply::bring_about,
+        )
+        .with_body_limit(apply::MAX_BYTES),
+        Endpoint::new(
             (GET, "/placement"),
             ("tryPlacement", "Shows where a new meeting would be placed now"),
             read,
@@ -63,7 +70,10 @@ fn of_pool() -> Vec<Endpoint> {
         ),
         Endpoint::new(
             (GET, "/doctor"),
-            ("runChecks", "Checks the stores and all servers"),
+            (
+                "runChecks",
+                "Checks settings, directories, certificate, stores and servers, as `scalelite doctor` does",
+            ),
             Scope::Admin,
             pool::run_checks,
         ),
@@ -141,6 +151,18 @@ fn of_servers() -> Vec<Endpoint> {
             server_changes::poll_one,
         )
         .versioned(),
+        Endpoint::new(
+            (GET, "/servers/{id}/occupancy"),
+            ("countUsers", "Asks a server who is in the meetings that the pool has there"),
+            read,
+            server_contents::count_users,
+        ),
+        Endpoint::new(
+            (GET, "/servers/{id}/reported-meetings"),
+            ("listReportedMeetings", "Asks a server for its meetings, whoever made them"),
+            read,
+            server_contents::list_reported,
+        ),
         Endpoint::new(
             (GET, "/servers/{id}/drain"),
             ("showDrain", "Polls a server, and shows what is left on it"),
@@ -287,82 +309,6 @@ fn of_tenants() -> Vec<Endpoint> {
             tenant_settings::remove,
         )
         .with_status(StatusCode::NO_CONTENT),
-    ]
-}
-
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn of_recordings() -> Vec<Endpoint> {
-    let (read, write) = (Scope::RecordingsRead, Scope::RecordingsWrite);
-    vec![
-        Endpoint::new(
-            (GET, "/recordings"),
-            ("listRecordings", "Lists recordings, the newest first"),
-            read,
-            recordings::list,
-        ),
-        Endpoint::new(
-            (GET, "/recordings/{id}"),
-            ("getRecording", "Shows a recording"),
-            read,
-            recordings::get,
-        )
-        .versioned(),
-        Endpoint::new(
-            (PATCH, "/recordings/{id}"),
-            (
-                "updateRecording",
-                "Publishes, hides or protects a recording, or changes its metadata",
-            ),
-            write,
-            recordings::update,
-        )
-        .versioned(),
-        Endpoint::new(
-            (DELETE, "/recordings/{id}"),
-            ("deleteRecording", "Deletes a recording"),
-            write,
-            recordings::delete,
-        )
-        .with_status(StatusCode::NO_CONTENT)
-        .versioned(),
-        Endpoint::new(
-            (POST, "/recordings/{id}/undelete"),
-            ("undeleteRecording", "Brings a deleted recording back"),
-            write,
-            recordings::undelete,
-        )
-        .versioned(),
-        Endpoint::new(
-            (GET, "/imports"),
-            ("listArchives", "Lists received archives, and how their imports go"),
-            read,
-            imports::list,
-        ),
-        Endpoint::new(
-            (POST, "/imports/{name}/retry"),
-            ("retryArchive", "Imports an archive that is kept in quarantine or aside"),
-            write,
-            imports::retry,
-        )
-        .with_status(StatusCode::NO_CONTENT),
-        Endpoint::new(
-            (GET, "/callbacks"),
-            ("listCallbacks", "Lists callbacks that have not been delivered"),
-            read,
-            callbacks::list,
-        ),
-        Endpoint::new(
-            (POST, "/callbacks/retry"),
-            ("retryCallbacks", "Retries all callbacks that were given up"),
-            write,
-            callbacks::retry_all,
-        ),
-        Endpoint::new(
-            (POST, "/callbacks/{id}/retry"),
-            ("retryCallback", "Retries a callback"),
-            write,
-            callbacks::retry_one,
-        ),
     ]
 }
 

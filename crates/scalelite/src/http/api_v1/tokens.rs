@@ -42,6 +42,8 @@ pub(super) struct HolderView {
     /// The id of the tenant that it is limited to.
     tenant: Option<String>,
     expires_at: Option<String>,
+    /// Whether the balancer has tenants.
+    multitenancy: bool,
 }
 
 pub(super) async fn show_holder(
@@ -55,6 +57,7 @@ pub(super) async fn show_holder(
         scopes: scope_names(&holder.scopes),
         tenant: holder.tenant.clone(),
         expires_at: holder.expires_at.map(show_time),
+        multitenancy: call.app().policy.multitenancy,
     };
     Ok(view.into())
 }

@@ -3,7 +3,8 @@
 use std::time::UNIX_EPOCH;
 
 use domain::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 pub(super) use crate::output::time::format_time_ms as show_time;
@@ -15,6 +16,14 @@ pub(super) fn read_time(name: &str, text: &str) -> Result<Timestamp, Problem> {
     let ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
     let refusal = || Problem::invalid_parameter(name, "a time such as 2026-12-01T08:00:00Z");
     ms.map(Timestamp).ok_or_else(refusal)
+}
+
+/// All fields of what a store keeps.
+pub(super) fn to_record(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 /// Tells a field that is null, and removes something, from one that is not given.

@@ -107,19 +107,86 @@ fn round_up(value: f64) -> f64 {
     steps.into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// Draws users against a full server as a bar: those who are there, and those who are expected. It warns if they are more than a limit.
-pub(super) fn draw_bar(users: f64, expected: f64, full: f64, limit: Option<f64>) -> String {
-    let share = |value: f64| (value / full.max(1.0) * 100.0).clamp(0.0, 100.0);
-    let (now, peak) = (share(users), share(expected.max(users)));
-    let is_over = limit.is_some_and(|limit| expected.max(users) > limit);
-    let class = if is_over { "bar over" } else { "bar" };
-    format!(
-        "<svg class=\"{class}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{users:.0} users, {:.0} expected, of {full:.0}\">\
-         <rect class=\"room\" width=\"100\" height=\"8\"/><rect class=\"expected\" width=\"{peak:.1}\" height=\"8\"/>\
-         <rect class=\"present\" width=\"{now:.1}\" height=\"8\"/></svg>",
-        expected.max(users)
-    )
+/// A candidate for a meeting, as a picture shows it.
+pub(super) struct CostBar<'a> {
+    /// The host of the server.
+    pub(super) host: &'a str,
+    /// The cost, or why the meeting cannot go there.
+    pub(super) cost: Result<f64, String>,
+    /// Whether the meeting would go there.
+    pub(super) is_chosen: bool,
+}
+
+/// Height of a candidate's line.
+const COST_LINE: f64 = 20.0;
+/// Where the bars of candidates begin, and how long the longest is.
+const COST_BARS: (f64, f64) = (240.0, 380.0);
+
+/// Draws the costs of candidates as bars: the shorter, the better. The one that is chosen is marked.
+pub(super) fn draw_costs(title: &str, bars: &[CostBar<'_>]) -> String {
+    let costs = bars.iter().filter_map(|bar| bar.cost.as_ref().ok());
+    let highest = costs.copied().filter(|cost| cost.is_finite()).fold(0.0, f64::max);
+    let height = COST_LINE * bars.len() as f64;
+    let mut svg = format!(
+        "<svg class=\"costs\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
+        escape(title)
+    );
+    let (left, longest) = COST_BARS;
+    for (number, bar) in bars.iter().enumerate() {
+        let top = COST_LINE * number as f64;
+        let (class, mark) = if bar.is_chosen { ("chosen", "→ ") } else { ("candidate", "") };
+        let _ = write!(
+            svg,
+            "<text class=\"host\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mark}{}</text>",
+            left - 8.0,
+            top + 14.0,
+            escape(bar.host)
+        );
+        let (length, text) = match &bar.cost {
+            Ok(cost) if cost.is_finite() => {
+                ((cost / highest.max(1e-9)).clamp(0.0, 1.0) * longest, format!("{cost:.1}"))
+            }
+            Ok(_) => (longest, "full".to_owned()),
+            Err(reason) => (0.0, escape(reason)),
+        };
+        let _ = write!(
+            svg,
+            "<rect class=\"{class}\" x=\"{left}\" y=\"{:.1}\" width=\"{length:.1}\" height=\"12\"/>\
+             <text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
+            top + 4.0,
+            left + length + 6.0,
+            top + 14.0
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// The users of a server now and later, each as a small bar against a full server. It warns where they are more than a limit.
+pub(super) fn draw_bars(users: &[(&str, f64)], full: f64, limit: Option<f64>) -> String {
+    let label: Vec<String> =
+        users.iter().map(|(when, users)| format!("{when} {users:.0}")).collect();
+    let mut svg = format!(
+        "<svg class=\"bars\" viewBox=\"0 0 100 {}\" preserveAspectRatio=\"none\" role=\"img\" \
+         aria-label=\"users: {}; of {full:.0}\">",
+        users.len() * 6,
+        escape(&label.join(", "))
+    );
+    for (number, (_, users)) in users.iter().enumerate() {
+        let class = match limit {
+            Some(limit) if *users > limit => "over",
+            _ if number == 0 => "present",
+            _ => "expected",
+        };
+        let (top, width) = (number * 6, (users / full.max(1.0) * 100.0).clamp(0.0, 100.0));
+        let _ = write!(
+            svg,
+            "<rect class=\"room\" y=\"{top}\" width=\"100\" height=\"5\"/>\
+             <rect class=\"{class}\" y=\"{top}\" width=\"{width:.1}\" height=\"5\"/>"
+        );
+    }
+    svg.push_str("</svg>");
+    svg
 }
 
 fn escape(text: &str) -> String {
@@ -151,6 +218,12 @@ mod tests {
         ) {
             let frame = Frame { title: &title, x_range: (0.0, 100.0), x_marks: vec![(5.0, title.clone())], gap: 10.0, limit: Some(3.0) };
             let svg = draw(&frame, &[Line { label: &title, class: "users", points }]);
+            prop_assert!(roxmltree::Document::parse(&svg).is_ok(), "{svg}");
+            let bar = |cost| CostBar { host: &title, cost, is_chosen: true };
+            let bars = [bar(Ok(1.0)), bar(Ok(f64::INFINITY)), bar(Err(title.clone()))];
+            let svg = draw_costs(&title, &bars);
+            prop_assert!(roxmltree::Document::parse(&svg).is_ok(), "{svg}");
+            let svg = draw_bars(&[(&title, 5.0), ("x", 1e9)], 0.0, Some(3.0));
             prop_assert!(roxmltree::Document::parse(&svg).is_ok(), "{svg}");
         }
     }

@@ -14,6 +14,13 @@ pub(super) fn time_of_day(at: Timestamp) -> String {
     time(at).get(11..16).unwrap_or("–").to_owned()
 }
 
+/// Shows the day of the week, in UTC.
+pub(super) fn weekday(at: Timestamp) -> &'static str {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let day = at.0.div_euclid(86_400_000).rem_euclid(7);
+    usize::try_from(day).ok().and_then(|day| DAYS.get(day)).copied().unwrap_or("–")
+}
+
 /// Shows how long something takes or took.
 pub(super) fn duration(ms: i64) -> String {
     let seconds = (ms / 1000).max(0);
@@ -50,6 +57,10 @@ mod tests {
     fn numbers_are_short() {
         assert_eq!(time(Timestamp(1_700_000_000_999)), "2023-11-14 22:13:20");
         assert_eq!(time_of_day(Timestamp(1_700_000_000_999)), "22:13");
+        assert_eq!(
+            [0, 1_767_571_200_000, -1].map(|at| weekday(Timestamp(at))),
+            ["Thu", "Mon", "Wed"]
+        );
         assert_eq!(time(Timestamp(i64::MAX)), "9999-12-31 23:59:59");
         let shown = [-1, 59_999, 60_000, 3_600_000 + 120_000, 90_000_000].map(duration);
         assert_eq!(shown, ["0 s", "59 s", "1 min", "1 h 2 min", "1 d"]);

@@ -1,6 +1,7 @@
 //! The measurements and what they share.
 
 mod calls;
+mod consoles;
 mod import;
 mod large;
 mod list;
@@ -32,6 +33,8 @@ pub(crate) enum Measurement {
     Poll,
     /// Polls, creates and memory with 2,000 servers; getMeetings for several clients.
     Large,
+    /// Memory with 500 servers and 20 open consoles; joins while metrics, audit and a console are read.
+    Consoles,
     /// Memory after many joins.
     Memory,
     /// Time from the start of the process to its first response.
@@ -66,6 +69,7 @@ impl Measurement {
             Self::List => list::run(plan).await,
             Self::Poll => poll::run(plan).await,
             Self::Large => large::run(plan).await,
+            Self::Consoles => consoles::run(plan).await,
             Self::Memory => process::measure_memory(plan).await,
             Self::Start => process::measure_start(plan).await,
             Self::Replicas => replicas::run(plan).await,

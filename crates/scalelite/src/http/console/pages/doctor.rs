@@ -1,4 +1,4 @@
-//! *Doctor*: the checks of servers that this process can make, and the parts that it needs.
+//! *Doctor*: the checks that `scalelite doctor` makes, and the parts that this process needs.
 
 use std::sync::Arc;
 
@@ -24,7 +24,11 @@ struct FindingRow {
 }
 
 pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedPage, PageError> {
-    let findings = check_servers(&state.app).await.into_iter().map(|finding| FindingRow {
+    let findings = match &state.administration.checks {
+        Some(checks) => checks.run_checks().await,
+        None => check_servers(&state.app).await,
+    };
+    let findings = findings.into_iter().map(|finding| FindingRow {
         level: match finding.level {
             FindingLevel::Ok => "ok",
             FindingLevel::Warn => "warning",

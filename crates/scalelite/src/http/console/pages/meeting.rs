@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use app::admin::placement::{HypotheticalMeeting, explain_placement};
 use app::audit::{self, AuditFilter, list_page};
+use app::ports::MeetingOnServer;
 use askama::Template;
 use domain::management::Scope;
 use domain::{MeetingKey, Timestamp};
 
-use super::super::plot;
+use super::super::plot::{self, CostBar};
 use super::super::session::Viewer;
 use super::super::show;
 use super::super::view::{PageError, RenderedPage};
@@ -29,14 +30,17 @@ struct MeetingPage {
     host: String,
     host_link: String,
     reason: String,
-    candidates: Vec<Candidate>,
+    candidates: Option<CandidatePicture>,
+    users: String,
     timeline: Vec<(String, String)>,
 }
 
-struct Candidate {
-    host: String,
-    outcome: String,
-    bar: String,
+/// Where the next meeting would go.
+struct CandidatePicture {
+    svg: String,
+    reason: String,
+    /// Candidates that are not drawn.
+    left_out: usize,
 }
 
 #[derive(Template)]
@@ -89,8 +93,9 @@ pub(in super::super) async fn render(
         host: server.hostname().to_owned(),
         host_link: if may_see_pool { server_link(&server.id.0) } else { String::new() },
         reason: meeting.placement_reason.clone(),
-        candidates: if may_see_pool { list_candidates(state, &key).await? } else { Vec::new() },
-        timeline: list_timeline(state, &key, now).await?,
+        candidates: if may_see_pool { Some(draw_candidates(state, &key).await?) } else { None },
+        users: draw_users(state, &key, now),
+        timeline: list_timeline(state, &found, now).await?,
     };
     let tenant = tenant.unwrap_or_default();
     let controls = MeetingActions { tenant: &tenant, id, form_key: &viewer.form_key };
@@ -98,34 +103,57 @@ pub(in super::super) async fn render(
     RenderedPage::new(format!("Meeting {id}"), &page, may_end.then_some(&controls as _))
 }
 
-/// Where the meeting would be placed now, with the costs of each candidate.
-async fn list_candidates(
+/// Draws where the next meeting would be placed, with the costs of each candidate.
+async fn draw_candidates(
     state: &Arc<HttpState>,
     key: &MeetingKey,
-) -> Result<Vec<Candidate>, PageError> {
+) -> Result<CandidatePicture, PageError> {
     // Without the id: the meeting itself exists already.
     let hypothetical =
         HypotheticalMeeting { tenant: key.tenant.clone(), ..HypotheticalMeeting::default() };
     let explanation = explain_placement(&state.app, &hypothetical).await?;
-    let costs = explanation.evaluations.iter().filter_map(|evaluation| evaluation.outcome.ok());
-    let highest = costs.fold(0.0, f64::max);
-    let candidate = |evaluation: &app::admin::placement::ServerEvaluation| {
-        let (outcome, cost) = match &evaluation.outcome {
-            Ok(cost) => (format!("{cost:.2}"), *cost),
-            Err(reason) => (reason.to_string(), 0.0),
-        };
-        let bar = plot::draw_bar(cost, cost, highest, None);
-        Candidate { host: evaluation.server.hostname().to_owned(), outcome, bar }
+    let (chosen, reason) = match &explanation.choice {
+        Ok((id, reason)) => (Some(id), reason.clone()),
+        Err(_) => (None, "no server accepts it".to_owned()),
     };
-    Ok(explanation.evaluations.iter().take(MAX_CANDIDATES).map(candidate).collect())
+    let shown = explanation.evaluations.iter().take(MAX_CANDIDATES);
+    let bars: Vec<CostBar<'_>> = shown
+        .map(|evaluation| CostBar {
+            host: evaluation.server.hostname(),
+            cost: evaluation.outcome.as_ref().copied().map_err(ToString::to_string),
+            is_chosen: chosen == Some(&evaluation.server.id),
+        })
+        .collect();
+    let svg = plot::draw_costs("Cost of the next meeting on each server", &bars);
+    Ok(CandidatePicture { svg, reason, left_out: explanation.evaluations.len() - bars.len() })
 }
 
-/// What the audit has about a meeting, the newest first.
+/// Draws the users of a meeting over the last hours; nothing if they are not known.
+fn draw_users(state: &HttpState, key: &MeetingKey, now: Timestamp) -> String {
+    let points = state.administration.meeting_curves.read(key);
+    let Some((begin, _)) = points.first().filter(|_| points.len() > 1) else {
+        return String::new();
+    };
+    let length = now.ms_since(*begin).max(1);
+    let marks = (1..=3).map(|part| begin.plus_ms(length / 4 * part));
+    let frame = plot::Frame {
+        title: "Users of the meeting",
+        x_range: (begin.0 as f64, now.0 as f64),
+        x_marks: marks.map(|mark| (mark.0 as f64, show::time_of_day(mark))).collect(),
+        gap: 180_000.0,
+        limit: None,
+    };
+    let points = points.iter().map(|(at, users)| (at.0 as f64, f64::from(*users)));
+    plot::draw(&frame, &[plot::Line { label: "users", class: "users", points: points.collect() }])
+}
+
+/// What is known of the course of a meeting, the newest first: what the audit has, and when it was made.
 async fn list_timeline(
     state: &Arc<HttpState>,
-    key: &MeetingKey,
+    found: &MeetingOnServer,
     now: Timestamp,
 ) -> Result<Vec<(String, String)>, PageError> {
+    let (meeting, key) = (&found.meeting, &found.meeting.key);
     let filter = AuditFilter {
         since: Some(Timestamp(now.0 - TIMELINE_MS)),
         meeting: Some(key.id.clone()),
@@ -133,5 +161,18 @@ async fn list_timeline(
     };
     let (records, _) = list_page(&state.app, &filter, None, MAX_RECORDS).await?;
     let about = records.into_iter().filter(|record| record.target.tenant == key.tenant);
-    Ok(about.map(|record| (show::time(record.at), audit::describe(&record))).collect())
+    let mut course: Vec<(Timestamp, String)> =
+        about.map(|record| (record.at, audit::describe(&record))).collect();
+    let host = found.server.hostname();
+    let how = match meeting.is_revived() {
+        true => "made anew",
+        false if meeting.origin.is_adopted => "found",
+        false => "placed",
+    };
+    course.push((meeting.placed_at, format!("{how} on {host}: {}", meeting.placement_reason)));
+    if let Some(identity) = &meeting.origin.identity {
+        course.push((identity.created_at, format!("created, as {host} tells")));
+    }
+    course.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    Ok(course.into_iter().map(|(at, text)| (show::time(at), text)).collect())
 }

@@ -1,10 +1,11 @@
-//! *Today*: what needs somebody, the servers, the largest meetings, imports, and the parts of this process.
+//! *Today*: what needs somebody, the servers, creates and joins of the last hour, the largest meetings, imports, and the parts of this process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use app::App;
 use app::admin::placement::{ServerOutlook, forecast_servers};
+use app::forecaster::forecast_server_users;
 use app::health::PartReport;
 use app::ports::ImportStage;
 use app::sampling::list_samples;
@@ -18,6 +19,7 @@ use super::super::show;
 use super::super::view::{PageError, RenderedPage};
 use super::{DisplayNames, meeting_link, server_link};
 use crate::http::state::HttpState;
+use crate::metrics::{MinuteCounts, RecentFailure};
 
 /// Rows that are shown at most; what is left out is counted.
 const MAX_SERVERS: usize = 500;
@@ -42,6 +44,7 @@ struct Today {
     plot: String,
     servers: Vec<PoolMember>,
     left_out: usize,
+    calls: RecentCalls,
     largest: Vec<LargeMeeting>,
     imports: Vec<(&'static str, usize)>,
     parts: Vec<PartRow>,
@@ -54,10 +57,10 @@ struct PoolMember {
     status: &'static str,
     tag: String,
     users: u32,
-    upcoming: f64,
     meetings: u32,
     load: String,
-    bar: String,
+    bars: String,
+    create: String,
     answered: String,
     version: String,
 }
@@ -82,6 +85,7 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedP
     let mut servers = app.pool.list_servers().await?;
     servers.sort_by(|one, other| one.hostname().cmp(other.hostname()));
     let outlooks = forecast_servers(app, &servers).await?;
+    let forecast = forecast_server_users(app, now);
     let names = DisplayNames::new(&servers);
     let enabled = || servers.iter().filter(|server| server.state == AdminState::Enabled);
     let total = twins::total_stats(&servers);
@@ -97,9 +101,13 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedP
         load: enabled().filter_map(|server| server.load).sum(),
         plot: draw_day(app, POOL_SUBJECT, "Users of the pool in the last 24 hours", None).await?,
         servers: rows
-            .map(|(server, outlook)| PoolMember::new(server, names.find(server), outlook, now))
+            .map(|(server, _)| {
+                let curve = forecast.get(&server.id).map(|users| users.curve.points());
+                PoolMember::new(app, server, names.find(server), curve.unwrap_or_default())
+            })
             .collect(),
         left_out: servers.len().saturating_sub(MAX_SERVERS),
+        calls: RecentCalls::new(state, now),
         largest: list_largest_meetings(app, &servers, now).await?,
         imports: imports.into_iter().collect(),
         parts: parts.iter().map(PartRow::new).collect(),
@@ -108,9 +116,13 @@ pub(in super::super) async fn render(state: &Arc<HttpState>) -> Result<RenderedP
 }
 
 impl PoolMember {
-    fn new(server: &Server, host: String, outlook: &ServerOutlook, now: Timestamp) -> Self {
+    fn new(app: &App, server: &Server, host: String, curve: &[f32]) -> Self {
+        let now = app.clock.now();
         let limit = server.limits.max_users.map(f64::from);
-        let peak = outlook.expected_load / server.load_multiplier;
+        let users = f64::from(server.stats.users);
+        let later = |step: usize| curve.get(step).map_or(users, |users| f64::from(*users));
+        let bars = [("now", users), ("in 15 min", later(3)), ("in 60 min", later(12))];
+        let creates = app.meters.server(&server.id).creates.read();
         Self {
             host,
             link: server_link(&server.id.0),
@@ -118,17 +130,75 @@ impl PoolMember {
             status: server.health.state(now).name(),
             tag: server.tag.clone().unwrap_or_default(),
             users: server.stats.users,
-            upcoming: outlook.expected_users + outlook.upcoming_users,
             meetings: server.stats.meetings,
             load: server.load.map_or_else(|| "–".to_owned(), |load| format!("{load:.0}")),
-            bar: plot::draw_bar(
-                server.stats.users.into(),
-                peak,
-                limit.unwrap_or(USUAL_LIMIT),
-                limit,
-            ),
+            bars: plot::draw_bars(&bars, limit.unwrap_or(USUAL_LIMIT), limit),
+            create: creates.mean_s().map_or_else(|| "–".to_owned(), |mean| format!("{mean:.1} s")),
             answered: show::ago(server.health.answered_at, now),
             version: server.bbb_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Creates and joins of the last hour in this process.
+struct RecentCalls {
+    /// Creates and joins that succeeded, and those that failed.
+    created: u32,
+    joined: u32,
+    create_failures: u32,
+    join_failures: u32,
+    plot: String,
+    /// When, what, the key of the error, and the reason.
+    failures: Vec<(String, &'static str, String, String)>,
+}
+
+impl RecentCalls {
+    fn new(state: &HttpState, now: Timestamp) -> Self {
+        let recent = &state.metrics.requests().recent;
+        let minutes = recent.counts();
+        let sum = |number: fn(&MinuteCounts) -> u32| -> u32 { minutes.iter().map(number).sum() };
+        let begin = now.0 - 3_600_000;
+        let first = i64::try_from(minutes.len()).unwrap_or_default();
+        let points = |number: fn(&MinuteCounts) -> u32| {
+            let at = |index: usize| {
+                now.0 - (first - 1 - i64::try_from(index).unwrap_or_default()) * 60_000
+            };
+            let numbers = minutes.iter().map(number).enumerate();
+            numbers.map(|(index, number)| (at(index) as f64, f64::from(number))).collect()
+        };
+        let marks = (1..=5).map(|number| Timestamp(begin + number * 600_000));
+        let frame = plot::Frame {
+            title: "Creates, joins and failures in each minute of the last hour",
+            x_range: (begin as f64, now.0 as f64),
+            x_marks: marks.map(|mark| (mark.0 as f64, show::time_of_day(mark))).collect(),
+            gap: 90_000.0,
+            limit: None,
+        };
+        let lines = [
+            plot::Line { label: "joins", class: "users", points: points(|it| it.succeeded[1]) },
+            plot::Line {
+                label: "creates",
+                class: "meetings",
+                points: points(|it| it.succeeded[0]),
+            },
+            plot::Line {
+                label: "failures",
+                class: "failures",
+                points: points(|it| it.failed[0].saturating_add(it.failed[1])),
+            },
+        ];
+        let failure = |failure: RecentFailure| {
+            let ms = i64::try_from(failure.age.as_millis()).unwrap_or(i64::MAX);
+            let ago = format!("{} ago", show::duration(ms));
+            (ago, failure.call, failure.result, failure.reason)
+        };
+        Self {
+            created: sum(|it| it.succeeded[0]),
+            joined: sum(|it| it.succeeded[1]),
+            create_failures: sum(|it| it.failed[0]),
+            join_failures: sum(|it| it.failed[1]),
+            plot: plot::draw(&frame, &lines),
+            failures: recent.failures().into_iter().map(failure).collect(),
         }
     }
 }

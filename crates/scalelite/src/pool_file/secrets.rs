@@ -10,6 +10,9 @@ use crate::config::Sources;
 /// Longest file with a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 
+/// Why a request names no place of a secret.
+const NOT_HERE: &str = "a request holds its secrets itself";
+
 /// Where a secret comes from: one of the three at most.
 #[derive(Default)]
 pub struct SecretSource {
@@ -22,14 +25,23 @@ pub struct SecretSource {
 }
 
 /// Reads secrets from files and variables.
+#[derive(Clone, Copy)]
 pub struct SecretReader<'a> {
-    /// The environment, and the environment file.
-    pub sources: &'a Sources,
-    /// The directory that file names are relative to.
-    pub dir: &'a Path,
+    /// The environment with the environment file, and the directory that file names are relative to.
+    places: Option<(&'a Sources, &'a Path)>,
 }
 
-impl SecretReader<'_> {
+impl<'a> SecretReader<'a> {
+    /// Reads from these sources, and files relative to this directory.
+    pub fn new(sources: &'a Sources, dir: &'a Path) -> Self {
+        Self { places: Some((sources, dir)) }
+    }
+
+    /// Reads no files and no variables: what a request says must not be looked up on this machine.
+    pub fn nowhere() -> Self {
+        Self { places: None }
+    }
+
     /// Returns a secret; `None` if the file names none, or if it cannot be read, which is added to the problems.
     pub fn read(
         &self,
@@ -60,7 +72,8 @@ impl SecretReader<'_> {
     }
 
     fn read_file(&self, name: &str) -> Result<String, String> {
-        let path = self.dir.join(name);
+        let (_, dir) = self.places.ok_or(NOT_HERE)?;
+        let path = dir.join(name);
         let mut text = String::new();
         let read = std::fs::File::open(&path)
             .and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
@@ -74,7 +87,8 @@ impl SecretReader<'_> {
     }
 
     fn read_variable(&self, name: &str) -> Result<String, String> {
-        let value = self.sources.raw_variable(name).map(str::to_owned);
+        let (sources, _) = self.places.ok_or(NOT_HERE)?;
+        let value = sources.raw_variable(name).map(str::to_owned);
         value.ok_or_else(|| format!("the environment variable {name} is not set"))
     }
 }

@@ -31,7 +31,7 @@ fn is_valid(text: &str) -> bool {
 
 #[test]
 fn the_schema_accepts_what_is_read() {
-    let documentation = include_str!("../../../../../../docs/apply.md");
+    let documentation = include_str!("../../../../../docs/apply.md");
     let example = documentation.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     for text in GOOD.iter().chain([&example]) {
         assert!(is_valid(text), "{text}");
