@@ -117,7 +117,6 @@ fn name_of_local(command: &Command) -> Option<&'static str> {
         Command::Restore(_) => "restore",
         Command::MigrateStore(_) => "migrate-store",
         Command::Migrate { command: MigrateCommand::Check(_) } => "migrate check",
-        Command::Generate { .. } => "generate",
         Command::Notify { .. } => "notify",
         Command::Config { check: true, .. } => "config --check",
         Command::Export { .. } => "export",

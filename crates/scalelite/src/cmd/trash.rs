@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::CommandFailure;
-use super::balancer::{Balancer, TrashEntry};
+use super::balancer::{Balancer, RestorableRecording};
 use crate::output::time::format_time;
 use crate::output::{print_line, print_note, printable};
 
@@ -23,8 +23,8 @@ pub async fn restore(balancer: &Balancer, ids: &[String]) -> Result<(), CommandF
 
 /// Lists the recordings in the trash: id, formats, and when their files will be removed.
 pub async fn list(balancer: &Balancer, json: bool) -> Result<(), CommandFailure> {
-    let print = |entry: &TrashEntry| {
-        let TrashEntry { record_id, formats, deleted_at, until } = entry;
+    let print = |entry: &RestorableRecording| {
+        let RestorableRecording { record_id, formats, deleted_at, until } = entry;
         print_line(match json {
             true => json!({
                 "record_id": record_id, "formats": formats, "deleted_at_ms": deleted_at.0,

@@ -15,7 +15,7 @@ use domain::Timestamp;
 
 pub use self::parts::TokenRequest;
 pub use self::pool::RemoteSetting;
-pub use self::recordings::{Changed, TrashEntry};
+pub use self::recordings::{Changed, RestorableRecording};
 pub use self::remote::{RemoteBalancer, RemoteOptions};
 pub use self::servers::not_added;
 use super::{CommandContext, CommandFailure};

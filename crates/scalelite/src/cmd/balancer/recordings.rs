@@ -29,7 +29,7 @@ struct CountAnswer {
 }
 
 /// A deleted recording that can be restored.
-pub struct TrashEntry {
+pub struct RestorableRecording {
     /// The recording.
     pub record_id: String,
     /// The formats that it had.
@@ -194,7 +194,7 @@ impl Balancer {
     /// Shows what is in the trash; returns how many recordings there are.
     pub async fn visit_trash(
         &self,
-        mut visit: impl FnMut(&TrashEntry),
+        mut visit: impl FnMut(&RestorableRecording),
     ) -> Result<usize, CommandFailure> {
         let context = match self {
             Self::Here(context) => context,
@@ -202,7 +202,7 @@ impl Balancer {
                 let list: Vec<TrashAnswer> = remote.list("/trash", &[]).await?;
                 let count = list.len();
                 for TrashAnswer { record_id, formats, deleted_at, until } in list {
-                    visit(&TrashEntry { record_id, formats, deleted_at, until });
+                    visit(&RestorableRecording { record_id, formats, deleted_at, until });
                 }
                 return Ok(count);
             }
@@ -216,7 +216,7 @@ impl Balancer {
             after = Some(last.record_id.clone());
             count += page.len();
             for entry in page {
-                visit(&TrashEntry {
+                visit(&RestorableRecording {
                     until: entry.deleted_at.plus_ms(keep_ms),
                     record_id: entry.record_id,
                     formats: entry.formats,
