@@ -112,12 +112,18 @@ impl RedisStore {
             self.read_snapshot(requests).await?;
         let read = servers.clone();
         let mut attempts = Vec::with_capacity(requests.len());
-        let mut places = Vec::new();
+        let mut places: Vec<ChosenPlace<'_>> = Vec::new();
         for (position, (request, meeting)) in requests.iter().zip(meetings).enumerate() {
             let attempt = match meeting {
                 Err(error) => Err(error),
                 Ok(MeetingSnapshot::Known(known)) => Ok(Some(PlaceOutcome::Existing(*known))),
                 Ok(MeetingSnapshot::NothingToReplace) => Ok(Some(PlaceOutcome::NothingToReplace)),
+                // The first of them decides; a second place would seem taken to the meetings that follow.
+                Ok(MeetingSnapshot::Placeable(_))
+                    if places.iter().any(|place| place.request.key == request.key) =>
+                {
+                    Ok(None)
+                }
                 Ok(MeetingSnapshot::Placeable(others)) => {
                     match self.choose_place(position, request, &mut servers, others) {
                         Ok(place) => {

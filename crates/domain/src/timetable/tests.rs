@@ -63,13 +63,16 @@ fn the_coming_week_counts_meetings_as_often_as_they_took_place() {
         session("course", monday(1, 9.9), 30, 110),
         session("daily", monday(1, 33.0), 8, 30),
         session("daily", monday(1, 57.0), 8, 30),
+        session("daily", monday(2, 33.0), 8, 30),
+        session("daily", monday(2, 57.0), 8, 30),
+        session("once", monday(1, 80.0), 50, 30),
     ]);
     let week = timetable.expected_week(monday(0, 0.5));
     assert_eq!(week.len(), 168);
     let at = |hour: usize| week[hour];
     assert!((at(9) - 15.0).abs() < 1e-9 && (at(10) - 15.0).abs() < 1e-9, "{week:?}");
-    assert!((at(33) - 2.0).abs() < 1e-9 && (at(57) - 2.0).abs() < 1e-9, "{week:?}");
-    assert!(at(8) == 0.0 && at(13) == 0.0 && at(100) == 0.0, "{week:?}");
+    assert!((at(33) - 4.0).abs() < 1e-9 && (at(57) - 4.0).abs() < 1e-9, "{week:?}");
+    assert!(at(8) == 0.0 && at(13) == 0.0 && at(80) == 0.0 && at(100) == 0.0, "{week:?}");
     assert_eq!(Timetable::default().expected_week(Timestamp(-5)), vec![0.0; 168]);
 }
 

@@ -14,7 +14,7 @@ const WEEKS: u32 = 4;
 
 impl Timetable {
     /// Returns how many users are expected in each hour of the coming week, from the full hour before `now` on. A meeting counts as often as it
-    /// took place in the last four weeks: one that took place in two of them with half of its users.
+    /// took place in the last four weeks: one that took place in two of them with half of its users, one that took place once not at all.
     #[must_use]
     pub fn expected_week(&self, now: Timestamp) -> Vec<f64> {
         let begin = Timestamp(now.0.div_euclid(HOUR_MS) * HOUR_MS);
@@ -24,7 +24,7 @@ impl Timetable {
                 begin.plus_ms(HOUR_MS.saturating_mul(i64::try_from(hours).unwrap_or(i64::MAX)))
             };
             let (from, to) = (hour(window), hour(window + WINDOW_HOURS));
-            for meeting in self.expected_meetings(from, to, 1) {
+            for meeting in self.expected_meetings(from, to, 2) {
                 if meeting.starts_at < from || meeting.starts_at >= to {
                     continue;
                 }

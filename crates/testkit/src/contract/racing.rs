@@ -22,6 +22,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
         one_of_many_places_a_meeting,
         one_of_many_replaces_an_expired_claim,
         many_meetings_spread_evenly,
+        repeated_creates_do_not_weigh,
         overlapping_voice_bridges_are_given_once,
         scarce_voice_bridges_are_all_given,
         joins_add_up,
@@ -164,6 +165,23 @@ async fn many_meetings_spread_evenly(factory: PoolFactory<'_>) {
     for server in store.list_servers().await {
         let here = meetings.iter().filter(|one| one.server == server.id).count();
         assert_eq!(server.load, Some(expected_load(here)), "{}", server.id);
+    }
+}
+
+/// Front-ends create a meeting once for each user that comes: only one of the creates takes a place.
+async fn repeated_creates_do_not_weigh(factory: PoolFactory<'_>) {
+    let servers: Vec<_> = (0..4).map(|n| open_server(&format!("s{n}"), 0.0)).collect();
+    let store = TestPoolStore::with(factory, &servers).await;
+    for round in 1..=10 {
+        let requests = (0..4).flat_map(|n| {
+            let number = (20_000 + 4 * round + n).to_string();
+            let request = place_request(&format!("m{round}-{n}"), &[&number]);
+            (0..1 + 2 * n).map(move |copy| with_own_claim(10 * n + copy, request.clone()))
+        });
+        assert_eq!(placed_meetings(&place_all(&store, requests).await).len(), 4);
+        for server in store.list_servers().await {
+            assert_eq!(server.load, Some(expected_load(round)), "{} in round {round}", server.id);
+        }
     }
 }
 
